@@ -1,0 +1,65 @@
+# Every target makes the environment it needs. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first interpreter that is Python 3.11 or newer (override with `make PYTHON=...`).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+BIN := .venv/bin
+READY := .venv/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+NB ?=
+
+.PHONY: help install book test unit nbval lab notebooks pins check data repository clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# uv only speeds the installation up; `pip install -r requirements.txt -e .` does the same.
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@echo "Creating .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv .venv || { echo "Could not create .venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet uv==0.13.8
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+install: $(READY)  ## create .venv with the pinned packages
+
+book: $(READY)  ## build the book (warnings are errors) and say which file to open
+	@$(BIN)/python tools/build.py
+
+test: data unit nbval  ## everything: unit tests, book tests, and every notebook re-executed
+
+unit: $(READY)  ## the unit tests alone, book and notebook checks included
+	$(BIN)/python -m pytest tests
+
+nbval: $(READY) data  ## re-execute every notebook and compare with its committed outputs
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
+		--nbval-sanitize-with=notebooks/nbval_sanitize.cfg -v notebooks
+
+lab: $(READY) data  ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=02_mlp_vae
+	@$(BIN)/python tools/execute.py $(NB)
+
+pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \
+		--custom-compile-command "make pins" --output-file requirements.txt $(UPGRADE) pyproject.toml
+
+check: $(READY)  ## lint, pairs, hygiene (under 30 s)
+	@$(BIN)/python tools/check.py
+
+data: $(READY)  ## fetch and verify MNIST and Fashion-MNIST
+	@$(BIN)/python -m vae_helpers.data
+
+repository:  ## point every link at your fork: make repository URL=https://github.com/you/vae-book
+	@$(PYTHON) tools/set_repository.py $(URL)
+
+clean:  ## remove everything that make created (the data cache stays)
+	rm -rf .venv _build .pytest_cache .ruff_cache vae_helpers.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

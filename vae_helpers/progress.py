@@ -1,0 +1,123 @@
+"""Progress of long work: live in a notebook or a terminal, a clean record everywhere else.
+
+A notebook stores whatever a cell displayed last. So the text lives in *one* display that is updated in place, and the
+status line ("epoch 12/50, 1:32 left") is dropped when the work ends: what is committed is the table alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+
+try:
+    from IPython.core.getipython import get_ipython
+except ImportError:  # IPython is not needed to use the package from a script
+    get_ipython = lambda: None  # noqa: E731
+
+_display_numbers = itertools.count()
+
+
+def _in_notebook() -> bool:
+    shell = get_ipython()
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def format_seconds(seconds: float) -> str:
+    """Seconds as a reader's clock: `8 s`, `1:32`, `2:05:09`."""
+    seconds = max(0, round(seconds))
+    minutes, seconds_left = divmod(seconds, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes_left:02d}:{seconds_left:02d}"
+    return f"{minutes}:{seconds_left:02d}" if minutes else f"{seconds} s"
+
+
+class LiveText:
+    """Lines that stay, and one status line below them that replaces itself.
+
+    In a notebook everything is one display updated in place. In a terminal the lines are printed and the status line is
+    overwritten. Written to a file or a pipe, the lines appear and the status line does not.
+    """
+
+    def __init__(self, min_interval: float = 0.2):
+        self._lines: list[str] = []
+        self._status = ""
+        self._min_interval = min_interval
+        self._last_drawn = 0.0
+        self._display_id: str | None = None
+
+    def line(self, text: str) -> None:
+        """Adds a line that stays."""
+        self._lines.append(text)
+        if not _in_notebook():
+            self._erase_status()
+            print(text, flush=True)
+        self._draw()
+
+    def status(self, text: str) -> None:
+        """Replaces the status line, at most once every `min_interval` seconds."""
+        self._status = text
+        if time.monotonic() - self._last_drawn >= self._min_interval:
+            self._draw()
+
+    def close(self) -> None:
+        """Drops the status line. What `line` added stays."""
+        if not _in_notebook():
+            self._erase_status()
+        self._status = ""
+        if self._display_id is not None:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._last_drawn = time.monotonic()
+        if _in_notebook():
+            from IPython.display import display, update_display
+
+            text = "\n".join([*self._lines, self._status] if self._status else self._lines)
+            if self._display_id is None:
+                self._display_id = f"vae-helpers-{next(_display_numbers)}"
+                display({"text/plain": text}, raw=True, display_id=self._display_id)
+            else:
+                update_display({"text/plain": text}, raw=True, display_id=self._display_id)
+        elif sys.stdout.isatty() and self._status:
+            print(f"\r\x1b[2K{self._status}", end="", flush=True)
+
+    def _erase_status(self) -> None:
+        if sys.stdout.isatty() and self._status:
+            print("\r\x1b[2K", end="", flush=True)
+
+
+class Progress:
+    """Counts work done out of `total` and shows the time left; silent for work that ends within `delay` seconds.
+
+    Args:
+        label: what is being done, e.g. `"log p(x)"`.
+        total: how much there is to do; `None` when that is unknown.
+        delay: seconds before anything is shown, so that short work leaves no trace.
+
+    Use it as a context manager: the status line goes when the block ends, also by an error.
+    """
+
+    def __init__(self, label: str, total: float | None = None, delay: float = 2.0):
+        self._label, self._total, self._delay = label, total, delay
+        self._text = LiveText()
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._text.close()
+
+    def update(self, done: float, note: str = "") -> None:
+        """Shows that `done` of `total` is done; `note` is appended."""
+        elapsed = time.monotonic() - self._start
+        if elapsed < self._delay:
+            return
+        if self._total and done > 0:
+            left = format_seconds(elapsed * (self._total - done) / done)
+            progress = f"{100 * done / self._total:3.0f}%, {left} left"
+        else:
+            progress = format_seconds(elapsed)
+        self._text.status(f"{self._label}: {progress}{', ' + note if note else ''}")
