@@ -54,7 +54,7 @@ check: $(READY)  ## lint, pairs, hygiene (under 30 s)
 	@$(BIN)/python tools/check.py
 
 data: $(READY)  ## fetch and verify MNIST and Fashion-MNIST
-	@$(BIN)/python -m vae_helpers.data
+	@$(BIN)/vae-data
 
 repository:  ## point every link at your fork: make repository URL=https://github.com/you/vae-book
 	@$(PYTHON) tools/set_repository.py $(URL)

@@ -1,0 +1,85 @@
+"""The small package behind the book: a variational autoencoder as a Keras model, and what its chapters share.
+
+    import vae_helpers as vh
+
+Imports go one way: progress ← data ← models ← objectives ← evaluation ← figures. No module imports a later one.
+"""
+
+import contextlib
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@contextlib.contextmanager
+def _startup_lines_hidden():
+    """TensorFlow's C++ core greets file descriptor 2 while it loads, below anything Python can filter."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # no usable stderr (a GUI, a daemon): nothing to hide
+        yield
+        return
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+if "tensorflow" not in sys.modules:
+    with _startup_lines_hidden():
+        import tensorflow
+else:
+    import tensorflow
+
+# A GPU serves several notebooks at once only if each takes memory as it needs it.
+for _gpu in tensorflow.config.list_physical_devices("GPU"):
+    with contextlib.suppress(RuntimeError):  # the reader's program has already started the GPU: its choice stands
+        tensorflow.config.experimental.set_memory_growth(_gpu, True)
+
+from .data import ImageData, batches, binarize, load_fashion_mnist, load_mnist
+from .evaluation import active_units, elbo, gradient_variance, kl_per_dimension, log_likelihood
+from .figures import (
+    DIGIT_COLORS,
+    plot_history,
+    plot_images,
+    plot_latent_plane,
+    plot_latent_scatter,
+    plot_reconstructions,
+    use_book_style,
+)
+from .models import VAE, conv_vae, mlp_vae
+from .objectives import iwae, sgvb_a, sgvb_b, sticking_the_landing
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DIGIT_COLORS",
+    "VAE",
+    "ImageData",
+    "active_units",
+    "batches",
+    "binarize",
+    "conv_vae",
+    "elbo",
+    "gradient_variance",
+    "iwae",
+    "kl_per_dimension",
+    "load_fashion_mnist",
+    "load_mnist",
+    "log_likelihood",
+    "mlp_vae",
+    "plot_history",
+    "plot_images",
+    "plot_latent_plane",
+    "plot_latent_scatter",
+    "plot_reconstructions",
+    "sgvb_a",
+    "sgvb_b",
+    "sticking_the_landing",
+    "use_book_style",
+]

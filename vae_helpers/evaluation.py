@@ -1,0 +1,187 @@
+"""What a trained model is worth, on images it has not seen: bounds, log-likelihood, and what its latents carry.
+
+Everything streams over the images in chunks, and over the samples of z, so memory does not grow with either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from .data import check_images
+from .models import VAE
+from .objectives import sgvb_b
+from .progress import Progress
+
+tfd = tfp.distributions
+
+
+def _chunks(x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
+    check_images(x)
+    for start in range(0, len(x), size):
+        yield tf.convert_to_tensor(x[start : start + size], tf.float32)
+
+
+def elbo(
+    model: VAE,
+    x: np.ndarray | tf.Tensor,
+    samples: int = 1,
+    objective: Callable = sgvb_b,
+    seed: int = 0,
+) -> float:
+    """The mean of an objective over images, by default the ELBO by estimator B.
+
+    Args:
+        model: the VAE, in inference mode (no dropout).
+        x: float32 images in [0, 1], shape [n, H, W, C].
+        samples: z drawn for an image.
+        objective: which estimate to average.
+        seed: of the noise: the same seed gives the same number.
+
+    Returns:
+        nats per image.
+
+    Raises:
+        ValueError, TypeError: `x` is not a batch of images of the model's shape.
+    """
+    seeds = keras.random.SeedGenerator(seed)
+    total = 0.0
+    for chunk in _chunks(x, max(1, 2000 // samples)):
+        with model.using(seeds):
+            total += float(tf.reduce_sum(objective(model, chunk, samples)))
+    return total / len(x)
+
+
+def log_likelihood(
+    model: VAE,
+    x: np.ndarray | tf.Tensor,
+    samples: int = 500,
+    seed: int = 0,
+) -> np.ndarray:
+    """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8; Rezende et al. 2014, app. E).
+
+    log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  k = `samples`: a lower bound on average, which
+    tightens as k grows. An image is encoded once; its samples stream through a running log-sum-exp, so memory does not
+    grow with `samples`.
+
+    Args:
+        model: the VAE.
+        x: float32 images in [0, 1], shape [n, H, W, C].
+        samples: k.
+        seed: of the noise.
+
+    Returns:
+        float32 [n], nats.
+
+    Raises:
+        ValueError, TypeError: `x` is not a batch of images of the model's shape, or `samples` is below 1.
+    """
+    if samples < 1:
+        raise ValueError(f"samples: expected at least 1, got {samples}.")
+    chunk_size = 250
+    per_round = min(samples, 10)  # 2,500 decoded images at a time: enough to fill the cores, small in memory
+    seeds = keras.random.SeedGenerator(seed)
+
+    def log_weights(x, loc, scale, n):  # [n, chunk]
+        q = tfd.Independent(tfd.Normal(loc, scale), 1)
+        z = q.sample(n, seed=model.next_seed())
+        return model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)
+
+    @tf.function(jit_compile=model.prefers_xla)
+    def add_round(running, x, loc, scale):
+        with model.using(seeds):
+            new = tf.reduce_logsumexp(log_weights(x, loc, scale, per_round), axis=0)
+        return tf.reduce_logsumexp(tf.stack([running, new]), axis=0)
+
+    results = []
+    rounds, rest = divmod(samples, per_round)
+    with Progress("log p(x)", total=len(x)) as progress:
+        for chunk in _chunks(x, chunk_size):
+            normal = model.posterior(chunk).distribution
+            running = tf.fill([len(chunk)], -np.inf)
+            for _ in range(rounds):
+                running = add_round(running, chunk, normal.loc, normal.scale)
+            if rest:
+                with model.using(seeds):
+                    new = log_weights(chunk, normal.loc, normal.scale, rest)
+                running = tf.reduce_logsumexp(tf.concat([running[None], new], 0), axis=0)
+            results.append(running.numpy() - math.log(samples))
+            progress.update(sum(map(len, results)))
+    return np.concatenate(results)
+
+
+def _posteriors(model: VAE, x: np.ndarray | tf.Tensor) -> Iterator[tfd.Distribution]:
+    for chunk in _chunks(x, 2000):
+        yield model.posterior(chunk)
+
+
+def kl_per_dimension(model: VAE, x: np.ndarray | tf.Tensor) -> np.ndarray:
+    """KL(q(z_j | x) ‖ p(z_j)) of each latent dimension j, averaged over images: float32 [J], nats.
+
+    A dimension near zero is not used: its posterior ignores the image. The entries sum to the KL term of the ELBO.
+    """
+    standard = tfd.Normal(0.0, 1.0)
+    total = sum(tf.reduce_sum(tfd.kl_divergence(q.distribution, standard), axis=0) for q in _posteriors(model, x))
+    return (total / len(x)).numpy()
+
+
+def active_units(model: VAE, x: np.ndarray | tf.Tensor, threshold: float = 0.01) -> int:
+    """How many latent dimensions carry anything: those with Var_x(E[z_j | x]) above `threshold` (Burda et al. 2016)."""
+    means = np.concatenate([q.mean().numpy() for q in _posteriors(model, x)])
+    return int(np.sum(np.var(means, axis=0) > threshold))
+
+
+def gradient_variance(
+    model: VAE,
+    x: np.ndarray | tf.Tensor,
+    objective: Callable,
+    repeats: int = 100,
+    samples: int = 1,
+    seed: int = 0,
+) -> dict[str, float]:
+    """How much the gradient of the mean objective over `x` varies with the noise ε alone, the images held fixed.
+
+    Args:
+        model: the VAE.
+        x: one minibatch, float32 [n, H, W, C].
+        objective: e.g. `vh.sgvb_a`.
+        repeats: how many gradients are drawn; at least 2.
+        samples: L.
+        seed: of the noise: two objectives with the same seed are compared on the same ε.
+
+    Returns:
+        for each trainable variable, by its path, the unbiased variance summed over its entries (nats²).
+
+    Raises:
+        ValueError: `repeats` is below 2.
+    """
+    if repeats < 2:
+        raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
+    check_images(x)
+    x = tf.convert_to_tensor(x, tf.float32)
+    variables = model.trainable_variables
+    seeds = keras.random.SeedGenerator(seed)
+
+    @tf.function
+    def draw():
+        with tf.GradientTape() as tape, model.using(seeds):
+            value = tf.reduce_mean(objective(model, x, samples))
+        return tape.gradient(value, variables, unconnected_gradients="zero")
+
+    # Welford's update: the mean of squares minus the squared mean would cancel where the variance is small.
+    means = [np.zeros(v.shape) for v in variables]
+    squares = [np.zeros(v.shape) for v in variables]
+    with Progress("gradient variance", total=repeats) as progress:
+        for k in range(1, repeats + 1):
+            for i, gradient in enumerate(draw()):
+                gradient = tf.convert_to_tensor(gradient).numpy().astype(float)
+                step = gradient - means[i]
+                means[i] += step / k
+                squares[i] += step * (gradient - means[i])
+            progress.update(k)
+    return {v.path: float(np.sum(s)) / (repeats - 1) for v, s in zip(variables, squares, strict=True)}

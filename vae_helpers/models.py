@@ -1,0 +1,555 @@
+"""The variational autoencoder as a Keras model: any encoder, any decoder, a table of likelihoods.
+
+Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", sections 2 and 3 and appendix C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from .data import check_images
+from .progress import LiveText, format_seconds
+
+tfd = tfp.distributions
+
+# σ from what the encoder puts out. Softplus can reach zero in float32, and log 0 is −∞: hence the 1e-8.
+SCALES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "log_variance": lambda raw: tf.exp(0.5 * raw),
+    "softplus": lambda raw: tf.nn.softplus(raw) + 1e-8,
+}
+
+
+class Likelihood(NamedTuple):
+    """How decoder outputs become p(x | z) over the pixels of an image."""
+
+    channels_per_channel: int  # how many decoder outputs describe one channel of a pixel
+    pixels: Callable[[tf.Tensor], tfd.Distribution]
+
+
+def _gaussian_pixels(outputs: tf.Tensor) -> tfd.Distribution:
+    mean, log_variance = tf.split(outputs, 2, axis=-1)
+    # Grey levels come in steps of 1/255. A density may grow without bound on values that never vary (the black rim of
+    # a digit); a standard deviation below one step has no meaning in the data, so that is the floor.
+    return tfd.Normal(mean, tf.sqrt(tf.exp(log_variance) + 255.0**-2))
+
+
+class _Bernoulli(tfd.Bernoulli):
+    """TFP's Bernoulli with log p(x) = x · logit − softplus(logit) (Kingma & Welling 2013, appendix C.1).
+
+    The same number, also for grey levels between 0 and 1; TFP's own formula guards infinite logits, which networks do
+    not put out, and takes two to three times as long.
+    """
+
+    def _log_prob(self, event):
+        logits = self._logits_parameter_no_checks()
+        return event * logits - tf.nn.softplus(logits)
+
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "bernoulli": Likelihood(1, lambda logits: _Bernoulli(logits=logits, dtype=tf.float32)),
+    "continuous_bernoulli": Likelihood(1, lambda logits: tfd.ContinuousBernoulli(logits=logits)),
+    "gaussian": Likelihood(2, _gaussian_pixels),
+}
+
+
+def _choose(table: dict, name: str, what: str):
+    if name not in table:
+        raise ValueError(f"Unknown {what} {name!r}: expected one of {', '.join(sorted(table))}.")
+    return table[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """What a training or test step shares with the objective it runs, without widening the objective's signature."""
+
+    seeds: keras.random.SeedGenerator | None = None
+    training: bool = False
+    terms: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+
+@keras.saving.register_keras_serializable(package="vae_helpers")
+class VAE(keras.Model):
+    """A variational autoencoder with a standard normal prior and a diagonal Gaussian posterior.
+
+        p(z) = N(0, I)      q(z | x) = N(μ(x), diag σ²(x))      p(x | z) = likelihood of the decoder's outputs
+
+    Args:
+        encoder: a built Keras model, images [n, H, W, C] → [n, 2J]: μ in the first half, the raw scale in the second.
+        decoder: a built Keras model, z [n, J] → [n, H, W, C] (logits for the Bernoulli likelihoods) or
+            [n, H, W, 2C] (mean and log-variance for the Gaussian).
+        likelihood: `"bernoulli"`, `"continuous_bernoulli"` or `"gaussian"`.
+        scale: how σ comes from the raw scale: `"log_variance"` (exp(raw/2)) or `"softplus"` (softplus(raw) + 1e-8).
+        seed: seed of the noise ε. `None`: drawn from Keras's global seed (`keras.utils.set_random_seed`).
+
+    Raises:
+        ValueError: an unknown likelihood or scale, or networks whose shapes do not fit together.
+
+    Example:
+        model = vh.mlp_vae(latent_dim=2)
+        model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+        history = model.fit(vh.batches(images.train, 100, "dynamic"), epochs=10)
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        likelihood: str = "bernoulli",
+        scale: str = "log_variance",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._likelihood = _choose(LIKELIHOODS, likelihood, "likelihood")
+        self._scale = _choose(SCALES, scale, "scale")
+        self.likelihood_name, self.scale_name = likelihood, scale
+        self.image_shape, self.latent_dim = _check_networks(encoder, decoder, self._likelihood)
+        self.encoder, self.decoder = encoder, decoder
+        self.seed_generator = keras.random.SeedGenerator(seed)  # saved with the weights: training resumes its noise
+        self._evaluation_seeds = keras.random.SeedGenerator(0)
+        self._step = _Step()
+        self._averages = {name: keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")}
+        self.objective, self.samples = None, 1
+        self.built = True  # both networks are
+
+    # --- the three distributions -------------------------------------------------------------------------------
+
+    @property
+    def prior(self) -> tfd.Distribution:
+        """p(z): the standard normal, batch [], event [J]."""
+        return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), 1.0), 1)
+
+    def posterior(self, x: tf.Tensor) -> tfd.Distribution:
+        """q(z | x): a diagonal Gaussian, batch [n], event [J].
+
+        Args:
+            x: float32 images in [0, 1], shape [n, H, W, C].
+
+        Raises:
+            ValueError, TypeError: `x` has another shape or dtype, or pixels outside [0, 1] (checked outside graphs).
+        """
+        x = self._check_input(x)
+        outputs = tf.cast(self.encoder(x, training=self._step.training), tf.float32)
+        loc, raw_scale = tf.split(outputs, 2, axis=-1)
+        return tfd.Independent(tfd.Normal(loc, self._scale(raw_scale)), 1)
+
+    def likelihood(self, z: tf.Tensor) -> tfd.Distribution:
+        """p(x | z): independent pixels, batch [n] or [L, n] (whatever stands before J in z), event [H, W, C].
+
+        Args:
+            z: float32 latent points, shape [..., J].
+        """
+        z = tf.convert_to_tensor(z, tf.float32)
+        if z.shape.rank is None or z.shape.rank < 1 or z.shape[-1] != self.latent_dim:
+            raise ValueError(f"z: expected shape [..., {self.latent_dim}] (J last), got {z.shape}.")
+        leading = tf.shape(z)[:-1]
+        outputs = self.decoder(tf.reshape(z, [-1, self.latent_dim]), training=self._step.training)
+        outputs = tf.cast(outputs, tf.float32)
+        outputs = tf.reshape(outputs, tf.concat([leading, outputs.shape[1:]], axis=0))
+        return tfd.Independent(self._likelihood.pixels(outputs), len(self.image_shape))
+
+    # --- pictures ----------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, seed: int | None = None) -> tf.Tensor:
+        """Pixel means of `n` images from the prior: z ~ p(z), then the mean of p(x | z). float32 [n, H, W, C]."""
+        z = self.prior.sample(n, seed=self.next_seed() if seed is None else seed_pair(seed))
+        return self.likelihood(z).mean()
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """Pixel means of p(x | z) at z = μ(x), the mean of q(z | x): no noise. float32 [n, H, W, C]."""
+        return self.likelihood(self.posterior(x).mean()).mean()
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What `predict` returns: the reconstruction."""
+        return self.reconstruct(x)
+
+    # --- what objectives use -----------------------------------------------------------------------------------
+
+    def next_seed(self) -> tf.Tensor:
+        """A fresh int32 [2] seed for a stateless sampler, from the generator whose state is saved with the model."""
+        return tf.cast((self._step.seeds or self.seed_generator).next(), tf.int32)
+
+    def report(self, **terms: tf.Tensor) -> None:
+        """Lets an objective show terms it has computed anyway (nats, shape [n]) in the training log."""
+        unknown = set(terms) - {"reconstruction", "kl"}
+        if unknown:
+            raise ValueError(f"report takes reconstruction and kl, got {', '.join(sorted(unknown))}.")
+        self._step.terms.update(terms)
+
+    @contextlib.contextmanager
+    def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool = False):
+        """Within the block noise comes from `seeds`, dropout is on if `training`; yields the terms reported."""
+        before, self._step = self._step, _Step(seeds, training)
+        try:
+            yield self._step.terms
+        finally:
+            self._step = before
+
+    # --- training ----------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        objective: Callable[[VAE, tf.Tensor, int], tf.Tensor] | None = None,
+        samples: int = 1,
+        jit_compile: bool | str = "auto",
+        **kwargs,
+    ) -> None:
+        """Sets what `fit` maximises and how.
+
+        Args:
+            optimizer: as in Keras.
+            objective: a function of `(model, x, samples)` that returns nats per image [n], e.g. `vh.sgvb_b`.
+            samples: L (or k for `vh.iwae`), the number of z drawn for an image.
+            jit_compile: whether XLA compiles the step; `"auto"` asks `prefers_xla`.
+            **kwargs: `steps_per_execution`, `run_eagerly`, `auto_scale_loss`: as in Keras.
+
+        Raises:
+            ValueError: no objective was given.
+        """
+        if objective is None:
+            raise ValueError(
+                "compile needs an objective, a function of (model, x, samples): expected for example "
+                "objective=vh.sgvb_b, got None."
+            )
+        if jit_compile == "auto":
+            jit_compile = self.prefers_xla
+        self.objective, self.samples = objective, samples
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    @property
+    def prefers_xla(self) -> bool:
+        """Whether XLA pays off: everywhere but for convolutions on a CPU, which it makes about twice as slow."""
+        has_convolution = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
+        return bool(tf.config.list_physical_devices("GPU")) or not has_convolution
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
+        """Trains as `keras.Model.fit` does; images have no labels, so `y` stays empty.
+
+        With `verbose="auto"` progress is one table: a line every tenth of the epochs and, live, the time left.
+
+        Raises:
+            FloatingPointError: the loss is no longer a number; the message names the epoch and the step.
+        """
+        if y is not None:
+            raise ValueError("A VAE learns from images alone: expected fit(x), got y as well.")
+        if isinstance(x, (np.ndarray, tf.Tensor)):
+            check_images(x)
+        elif isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [*(callbacks or []), _StopWhenNotFinite()]
+            if verbose == "auto":
+                callbacks.append(_TrainingTable())
+        verbose = 0 if verbose == "auto" else verbose
+        return super().fit(x, None, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, verbose=0, **kwargs):
+        """As `keras.Model.evaluate`; every call draws the same noise, so that two epochs differ only by the weights."""
+        self._evaluation_seeds.state.assign(keras.random.SeedGenerator(0).state)
+        return super().evaluate(x, y, *args, verbose=verbose, **kwargs)
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """One step of the AEVB algorithm (Kingma & Welling 2013, algorithm 1)."""
+        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        with tf.GradientTape() as tape:
+            values, terms = self._run_objective(x, self.seed_generator, training=True)
+            penalty = tf.add_n(self.losses) if self.losses else 0.0  # Keras regularisers of the layers
+            loss = self.optimizer.scale_loss(penalty - tf.reduce_mean(values))
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._update_averages(penalty - values, terms)
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        values, terms = self._run_objective(x, self._evaluation_seeds, training=False)
+        return self._update_averages(-values, terms)
+
+    def _run_objective(self, x, seeds, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        with self.using(seeds, training) as terms:
+            values = self.objective(self, x, self.samples)
+        return values, terms
+
+    def _update_averages(self, losses: tf.Tensor, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        # One value per image, so that a smaller last batch weighs by its size.
+        for name, values in {"loss": losses, **terms}.items():
+            self._averages[name].update_state(values)
+        return {name: self._averages[name].result() for name in ("loss", *terms)}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self._averages.values())
+
+    # --- saving ------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "likelihood": self.likelihood_name,
+            "scale": self.scale_name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> VAE:
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects) for key in ("encoder", "decoder")
+        }
+        return cls(**{**config, **networks})
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        if self.objective is None:
+            return None
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "objective": keras.saving.serialize_keras_object(self.objective),
+            "samples": self.samples,
+            "steps_per_execution": self.steps_per_execution,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def save_own_variables(self, store) -> None:
+        # Keras saves weights and optimiser slots but not the state of seed generators (ours, or a Dropout layer's).
+        for i, state in enumerate(self._noise_states()):
+            store[str(i)] = state.numpy()
+
+    def load_own_variables(self, store) -> None:
+        for i, state in enumerate(self._noise_states()):
+            state.assign(store[str(i)])
+
+    def _noise_states(self) -> list[keras.Variable]:
+        return [v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")]
+
+    def _check_input(self, x: tf.Tensor) -> tf.Tensor:
+        if tf.is_tensor(x) and tf.is_symbolic_tensor(x):  # in a graph: what can be known without running it
+            if not x.dtype.is_floating or not x.shape[1:].is_compatible_with(self.image_shape):
+                raise ValueError(
+                    f"Expected float32 images {['n', *self.image_shape]} in [0, 1], got {x.dtype.name} {x.shape}. "
+                    "Use vh.batches or vh.binarize."
+                )
+            return x
+        check_images(x)
+        x = tf.convert_to_tensor(x)
+        if x.dtype == tf.uint8 or x.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"Expected float32 images {['n', *self.image_shape]} in [0, 1], got {x.dtype.name} {x.shape}. "
+                "Use vh.binarize(images, ...) to turn grey levels into floats."
+            )
+        return x
+
+
+def seed_pair(seed: int) -> tf.Tensor:
+    """An int as the int32 [2] seed that stateless samplers take."""
+    return tf.constant([seed, 0], tf.int32)
+
+
+def _check_networks(encoder, decoder, likelihood: Likelihood) -> tuple[tuple[int, ...], int]:
+    """The image shape and J, once it is sure that the two networks fit together."""
+    for network, role in ((encoder, "encoder"), (decoder, "decoder")):
+        if not getattr(network, "built", False) or not hasattr(network, "output_shape"):
+            raise ValueError(f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
+    image_shape, outputs = tuple(encoder.input_shape[1:]), encoder.output_shape
+    if len(outputs) != 2 or outputs[-1] % 2:
+        raise ValueError(f"The encoder's output: expected [n, 2J] (μ, then the raw scale), got {outputs}.")
+    latent_dim = outputs[-1] // 2
+    if tuple(decoder.input_shape[1:]) != (latent_dim,):
+        raise ValueError(
+            f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {decoder.input_shape}."
+        )
+    expected = (*image_shape[:-1], image_shape[-1] * likelihood.channels_per_channel)
+    if tuple(decoder.output_shape[1:]) != expected:
+        raise ValueError(f"The decoder's output: expected {['n', *expected]}, got {decoder.output_shape}.")
+    return image_shape, latent_dim
+
+
+# --- two families of networks ----------------------------------------------------------------------------------
+
+
+def _glorot(seed: int | None) -> Callable[[], keras.initializers.Initializer]:
+    """A fresh Glorot-uniform initialiser a layer, all of them fixed by one seed."""
+    if seed is None:
+        return keras.initializers.GlorotUniform
+    random = np.random.default_rng(seed)
+    return lambda: keras.initializers.GlorotUniform(seed=int(random.integers(2**31)))
+
+
+def mlp_vae(
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (512, 256),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
+
+    Args:
+        latent_dim: J.
+        hidden: units of the encoder's hidden layers, first to last.
+        activation: of the hidden layers; the last layer of each network is linear.
+        dropout: rate after each hidden layer, in training only.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights and of the noise; `None` takes both from Keras's global seed.
+    """
+    channels = _choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel * image_shape[-1]
+    glorot, layers = _glorot(seed), keras.layers
+
+    def hidden_layers(sizes):
+        for units in sizes:
+            yield layers.Dense(units, activation=activation, kernel_initializer=glorot())
+            if dropout:
+                yield layers.Dropout(dropout)
+
+    encoder = keras.Sequential(
+        [
+            layers.Input(tuple(image_shape)),
+            layers.Flatten(),
+            *hidden_layers(hidden),
+            layers.Dense(2 * latent_dim, kernel_initializer=glorot()),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [
+            layers.Input((latent_dim,)),
+            *hidden_layers(reversed(hidden)),
+            layers.Dense(math.prod(image_shape[:-1]) * channels, kernel_initializer=glorot()),
+            layers.Reshape((*image_shape[:-1], channels)),
+        ],
+        name="decoder",
+    )
+    return VAE(encoder, decoder, likelihood, scale, seed)
+
+
+def conv_vae(
+    latent_dim: int = 2,
+    filters: Sequence[int] = (32, 64),
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of 3×3 convolutions, the network of the TensorFlow tutorial (system S1).
+
+    The encoder halves the image once per entry of `filters` ('valid' padding: 28 → 13 → 6); the decoder starts from a
+    grid that many times smaller and doubles it back ('same' padding: 7 → 14 → 28). Arguments as for `mlp_vae`.
+
+    Raises:
+        ValueError: the image cannot be halved that often.
+    """
+    channels = _choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel * image_shape[-1]
+    shrink = 2 ** len(filters)
+    if image_shape[0] % shrink or image_shape[1] % shrink:
+        raise ValueError(
+            f"{len(filters)} layers halve the image {len(filters)} times: expected height and width to be multiples "
+            f"of {shrink}, got {tuple(image_shape)}."
+        )
+    glorot, layers = _glorot(seed), keras.layers
+    grid = (image_shape[0] // shrink, image_shape[1] // shrink, filters[0])
+    encoder = keras.Sequential(
+        [
+            layers.Input(tuple(image_shape)),
+            *(layers.Conv2D(f, 3, 2, activation="relu", kernel_initializer=glorot()) for f in filters),
+            layers.Flatten(),
+            layers.Dense(2 * latent_dim, kernel_initializer=glorot()),
+        ],
+        name="encoder",
+    )
+    decoder = keras.Sequential(
+        [
+            layers.Input((latent_dim,)),
+            layers.Dense(math.prod(grid), activation="relu", kernel_initializer=glorot()),
+            layers.Reshape(grid),
+            *(
+                layers.Conv2DTranspose(f, 3, 2, "same", activation="relu", kernel_initializer=glorot())
+                for f in reversed(filters)
+            ),
+            layers.Conv2DTranspose(channels, 3, 1, "same", kernel_initializer=glorot()),
+        ],
+        name="decoder",
+    )
+    return VAE(encoder, decoder, likelihood, scale, seed)
+
+
+# --- what `fit` shows and guards -------------------------------------------------------------------------------
+
+
+class _StopWhenNotFinite(keras.callbacks.Callback):
+    """Ends training at the first loss that is not a number, instead of training on with ruined weights."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} in epoch {self._epoch + 1}, step {batch + 1}: expected a finite number. "
+                "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
+                "seed."
+            )
+
+
+class _TrainingTable(keras.callbacks.Callback):
+    """The log of `fit` as one table: averages in nats per image, and the time left while it runs."""
+
+    def on_train_begin(self, logs=None):
+        self._text = LiveText()
+        self._every = max(1, math.ceil(self.params["epochs"] / 10))
+        self._begin, self._first, self._has_header = None, None, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._epoch_begin = epoch, time.monotonic()
+        if self._begin is None:
+            self._begin, self._first = self._epoch_begin, epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if steps:
+            done = self._epoch - self._first + (batch + 1) / steps
+            left = (time.monotonic() - self._begin) * (epochs - self._first - done) / done
+            self._text.status(
+                f"epoch {self._epoch + 1}/{epochs}, step {batch + 1}/{steps}, {format_seconds(left)} left"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        seconds = time.monotonic() - self._epoch_begin
+        columns = {"epoch": epoch + 1}
+        for prefix, who in (("", "train"), ("val_", "test")):
+            if prefix + "loss" in logs:
+                columns[f"{who} objective"] = -logs[prefix + "loss"]
+            for name in ("reconstruction", "kl"):
+                if prefix + name in logs:
+                    columns[name if prefix == "" else f"test {name}"] = logs[prefix + name]
+        columns["seconds"] = seconds
+        if not self._has_header:
+            self._text.line("  ".join(f"{name:>{self._width(name)}}" for name in columns))
+            self._has_header = True
+        if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
+            cells = (f"{v:{self._width(k)}{'d' if k == 'epoch' else '.2f'}}" for k, v in columns.items())
+            self._text.line("  ".join(cells))
+
+    @staticmethod
+    def _width(title: str) -> int:
+        return max(len(title), 7)
+
+    def on_train_end(self, logs=None):
+        self._text.close()

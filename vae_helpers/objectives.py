@@ -1,0 +1,99 @@
+"""What training maximises: estimators of the evidence lower bound (ELBO) and its tighter relatives.
+
+An objective is a plain function of `(model, x, samples)` that returns one number per image, in nats, shape [n]. Adding
+an objective is adding a function. Each draws its noise from the model, so the same model state gives the same noise:
+two objectives called from the same state are compared on the same z.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+if TYPE_CHECKING:
+    from .models import VAE
+
+tfd = tfp.distributions
+_registered = keras.saving.register_keras_serializable(package="vae_helpers")
+
+
+def _draw(model: VAE, x: tf.Tensor, samples: int) -> tuple[tfd.Distribution, tf.Tensor, tf.Tensor]:
+    """q(z | x), z drawn from it [L, n, J] and log p(x | z) [L, n]: where every objective starts."""
+    if samples < 1:
+        raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
+    q = model.posterior(x)
+    z = q.sample(samples, seed=model.next_seed())
+    return q, z, model.likelihood(z).log_prob(x)
+
+
+def _without_parameter_gradient(q: tfd.Distribution) -> tfd.Distribution:
+    """The same Normal, with μ and σ held constant, so that only z carries a gradient into log q(z | x)."""
+    normal = q.distribution
+    return tfd.Independent(tfd.Normal(tf.stop_gradient(normal.loc), tf.stop_gradient(normal.scale)), 1)
+
+
+@_registered
+def sgvb_a(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
+    """Estimator A: all three terms by Monte Carlo (Kingma & Welling 2013, equation 6).
+
+    mean over l of  log p(x | z_l) + log p(z_l) − log q(z_l | x),  z_l = μ + σ ε_l.
+
+    Args:
+        model: the VAE.
+        x: float32 images in [0, 1], shape [n, H, W, C].
+        samples: L, the number of z drawn for an image.
+
+    Returns:
+        float32 [n], nats: an unbiased estimate of the ELBO of each image.
+
+    Raises:
+        ValueError: `samples` is below 1, or `x` is not a batch of the model's images.
+    """
+    q, z, log_likelihood = _draw(model, x, samples)
+    log_ratio = q.log_prob(z) - model.prior.log_prob(z)
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    return tf.reduce_mean(log_likelihood - log_ratio, axis=0)
+
+
+@_registered
+def sgvb_b(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
+    """Estimator B: the KL term in closed form, the rest by Monte Carlo (Kingma & Welling 2013, equation 7).
+
+    mean over l of  log p(x | z_l)  −  KL(q(z | x) ‖ p(z)).  Arguments, result and errors as for `sgvb_a`.
+    """
+    q, _, log_likelihood = _draw(model, x, samples)
+    reconstruction = tf.reduce_mean(log_likelihood, axis=0)
+    kl = tfd.kl_divergence(q, model.prior)
+    model.report(reconstruction=reconstruction, kl=kl)
+    return reconstruction - kl
+
+
+@_registered
+def sticking_the_landing(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
+    """Estimator A without the score term in its gradient (Roeder, Wu & Duvenaud 2017, equation 6).
+
+    The value is that of `sgvb_a`. The gradient leaves out ∂/∂φ log q_φ(z | x) at fixed z: its mean is zero, and without
+    it the gradient vanishes where q is the true posterior. Arguments, result and errors as for `sgvb_a`.
+    """
+    q, z, log_likelihood = _draw(model, x, samples)
+    log_ratio = _without_parameter_gradient(q).log_prob(z) - model.prior.log_prob(z)
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    return tf.reduce_mean(log_likelihood - log_ratio, axis=0)
+
+
+@_registered
+def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
+    """The importance-weighted bound (Burda, Grosse & Salakhutdinov 2016, equation 8).
+
+    log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x)  with k = `samples`: rising in k on average, never above log p(x) on
+    average, and equal to estimator A for k = 1. Arguments, result and errors as for `sgvb_a`; the reconstruction and
+    KL that it reports are those of the ordinary ELBO.
+    """
+    q, z, log_likelihood = _draw(model, x, samples)
+    log_ratio = q.log_prob(z) - model.prior.log_prob(z)
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    return tf.reduce_logsumexp(log_likelihood - log_ratio, axis=0) - math.log(samples)
