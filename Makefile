@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help install book test unit nbval lab notebooks pins check data repository clean
+.PHONY: help python install book test unit nbval lab notebooks pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
+
+python:  # the interpreter that make would use
+	@test -n "$(PYTHON)" && echo $(PYTHON)
 
 install: $(READY)  ## create .venv with the pinned packages
 

@@ -109,7 +109,8 @@ def main() -> None:
                 continue
             print(f"{name}, seed {seed}", flush=True)
             result = {"system": name, "seed": seed, "data": f"MNIST, {RUNS[name].binarization}"}
-            result |= train_and_evaluate(RUNS[name], seed) | {"provenance": provenance()}
+            begun = provenance()  # before training: the code may change while it runs
+            result |= train_and_evaluate(RUNS[name], seed) | {"provenance": begun}
             temporary = path.with_suffix(".part")
             temporary.write_text(json.dumps(result, indent=1) + "\n")
             temporary.replace(path)

@@ -11,7 +11,7 @@ IMAGE_SHAPE = (8, 8, 1)
 
 @pytest.fixture
 def grey_images() -> np.ndarray:
-    """32 small images in [0, 1], corners included: a bright bar on a dark ground, which a model can learn, and noise."""
+    """32 small images in [0, 1], corners included: a bar that moves, which a model can learn, and noise."""
     random = np.random.default_rng(0)
     bars = np.abs(np.arange(8) - np.linspace(0, 7, 32)[:, None]) < 1.5
     images = np.broadcast_to(0.1 + 0.7 * bars[:, :, None, None], (32, *IMAGE_SHAPE)) + 0.2 * random.random(

@@ -54,7 +54,7 @@ def log_prob_by_the_model(likelihood: str, outputs: np.ndarray, x: np.ndarray) -
     return float(model.likelihood(tf.zeros([1, 2])).log_prob(x[None])[0])
 
 
-# Where 1 − p is 1 in float32 (S4's clipping turns these into NaN), and around the continuous Bernoulli's singular λ = ½.
+# Beyond 17, 1 − p is 1 in float32 (S4's clipping turns that into NaN); near 0 the continuous Bernoulli is singular.
 LOGITS = np.array([-40.0, -17.5, -3.0, -0.1, -1e-4, 0.0, 1e-3, 0.05, 1.0, 17.5, 40.0, 0.3]).reshape(3, 4, 1)
 
 
@@ -317,7 +317,7 @@ def test_fit_refuses_grey_levels_and_labels(small_vae, grey_images):
         model.fit(tf.data.Dataset.from_tensors(to_uint8(grey_images)), verbose=0)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         model.fit(grey_images * 255, verbose=0)
-    with pytest.raises(ValueError, match="no labels|images alone"):
+    with pytest.raises(ValueError, match=r"images alone"):
         model.fit(grey_images, np.zeros(32), verbose=0)
 
 
@@ -342,7 +342,7 @@ def test_networks_that_do_not_fit():
 
 
 def test_compile_without_an_objective(small_vae):
-    with pytest.raises(ValueError, match="vh.sgvb_b"):
+    with pytest.raises(ValueError, match=r"vh\.sgvb_b"):
         small_vae().compile("adam")
 
 

@@ -26,7 +26,10 @@ def run(objective, model, x, samples=1, seed=0):
 def gradients(objective, model, x, variables, samples=1, seed=0):
     with tf.GradientTape() as tape:
         value = tf.reduce_mean(run(objective, model, x, samples, seed))
-    return [tf.convert_to_tensor(g).numpy() for g in tape.gradient(value, variables, unconnected_gradients="zero")]
+    return [
+        tf.convert_to_tensor(g).numpy()
+        for g in tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    ]
 
 
 @pytest.fixture

@@ -171,7 +171,8 @@ def gradient_variance(
     def draw():
         with tf.GradientTape() as tape, model.using(seeds):
             value = tf.reduce_mean(objective(model, x, samples))
-        return tape.gradient(value, variables, unconnected_gradients="zero")
+        # .value: TensorFlow's own variables, since zeros for an unused Keras variable fail inside a graph.
+        return tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     # Welford's update: the mean of squares minus the squared mean would cancel where the variance is small.
     means = [np.zeros(v.shape) for v in variables]

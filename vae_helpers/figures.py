@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from .models import VAE
 
-# Ten hues for ten digits, told apart also without red or green: Okabe and Ito's eight plus two tints of our own.
+# Okabe and Ito's colours (their yellow is too light for small points on white) and three more, chosen to stay apart
+# also for readers without red or without green cones: a test measures it.
 DIGIT_COLORS = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#D4C400", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F", "#7B3FA0",
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#60DF00", "#0072B2", "#D55E00", "#CC79A7", "#4000FF", "#800060",
 )  # fmt: skip
 TRAIN_COLOR, TEST_COLOR = "#0072B2", "#D55E00"
 

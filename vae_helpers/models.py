@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from .data import check_images
-from .progress import LiveText, format_seconds
+from .progress import TrainingTable
 
 tfd = tfp.distributions
 
@@ -250,7 +249,7 @@ class VAE(keras.Model):
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [*(callbacks or []), _StopWhenNotFinite()]
             if verbose == "auto":
-                callbacks.append(_TrainingTable())
+                callbacks.append(TrainingTable())
         verbose = 0 if verbose == "auto" else verbose
         return super().fit(x, None, batch_size, epochs, verbose, callbacks, **kwargs)
 
@@ -488,7 +487,7 @@ def conv_vae(
     return VAE(encoder, decoder, likelihood, scale, seed)
 
 
-# --- what `fit` shows and guards -------------------------------------------------------------------------------
+# --- what `fit` guards -------------------------------------------------------------------------------
 
 
 class _StopWhenNotFinite(keras.callbacks.Callback):
@@ -505,51 +504,3 @@ class _StopWhenNotFinite(keras.callbacks.Callback):
                 "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
                 "seed."
             )
-
-
-class _TrainingTable(keras.callbacks.Callback):
-    """The log of `fit` as one table: averages in nats per image, and the time left while it runs."""
-
-    def on_train_begin(self, logs=None):
-        self._text = LiveText()
-        self._every = max(1, math.ceil(self.params["epochs"] / 10))
-        self._begin, self._first, self._has_header = None, None, False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._epoch_begin = epoch, time.monotonic()
-        if self._begin is None:
-            self._begin, self._first = self._epoch_begin, epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        epochs, steps = self.params["epochs"], self.params["steps"]
-        if steps:
-            done = self._epoch - self._first + (batch + 1) / steps
-            left = (time.monotonic() - self._begin) * (epochs - self._first - done) / done
-            self._text.status(
-                f"epoch {self._epoch + 1}/{epochs}, step {batch + 1}/{steps}, {format_seconds(left)} left"
-            )
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = logs or {}
-        seconds = time.monotonic() - self._epoch_begin
-        columns = {"epoch": epoch + 1}
-        for prefix, who in (("", "train"), ("val_", "test")):
-            if prefix + "loss" in logs:
-                columns[f"{who} objective"] = -logs[prefix + "loss"]
-            for name in ("reconstruction", "kl"):
-                if prefix + name in logs:
-                    columns[name if prefix == "" else f"test {name}"] = logs[prefix + name]
-        columns["seconds"] = seconds
-        if not self._has_header:
-            self._text.line("  ".join(f"{name:>{self._width(name)}}" for name in columns))
-            self._has_header = True
-        if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
-            cells = (f"{v:{self._width(k)}{'d' if k == 'epoch' else '.2f'}}" for k, v in columns.items())
-            self._text.line("  ".join(cells))
-
-    @staticmethod
-    def _width(title: str) -> int:
-        return max(len(title), 7)
-
-    def on_train_end(self, logs=None):
-        self._text.close()

@@ -7,8 +7,11 @@ status line ("epoch 12/50, 1:32 left") is dropped when the work ends: what is co
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import time
+
+import keras
 
 try:
     from IPython.core.getipython import get_ipython
@@ -121,3 +124,51 @@ class Progress:
         else:
             progress = format_seconds(elapsed)
         self._text.status(f"{self._label}: {progress}{', ' + note if note else ''}")
+
+
+class TrainingTable(keras.callbacks.Callback):
+    """The log of `fit` as one table: averages in nats per image, and the time left while it runs."""
+
+    def on_train_begin(self, logs=None):
+        self._text = LiveText()
+        self._every = max(1, math.ceil(self.params["epochs"] / 10))
+        self._begin, self._first, self._has_header = None, None, False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._epoch_begin = epoch, time.monotonic()
+        if self._begin is None:
+            self._begin, self._first = self._epoch_begin, epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        epochs, steps = self.params["epochs"], self.params["steps"]
+        if steps:
+            done = self._epoch - self._first + (batch + 1) / steps
+            left = (time.monotonic() - self._begin) * (epochs - self._first - done) / done
+            self._text.status(
+                f"epoch {self._epoch + 1}/{epochs}, step {batch + 1}/{steps}, {format_seconds(left)} left"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        seconds = time.monotonic() - self._epoch_begin
+        columns = {"epoch": epoch + 1}
+        for prefix, who in (("", "train"), ("val_", "test")):
+            if prefix + "loss" in logs:
+                columns[f"{who} objective"] = -logs[prefix + "loss"]
+            for name in ("reconstruction", "kl"):
+                if prefix + name in logs:
+                    columns[name if prefix == "" else f"test {name}"] = logs[prefix + name]
+        columns["seconds"] = seconds
+        if not self._has_header:
+            self._text.line("  ".join(f"{name:>{self._width(name)}}" for name in columns))
+            self._has_header = True
+        if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
+            cells = (f"{v:{self._width(k)}{'d' if k == 'epoch' else '.2f'}}" for k, v in columns.items())
+            self._text.line("  ".join(cells))
+
+    @staticmethod
+    def _width(title: str) -> int:
+        return max(len(title), 7)
+
+    def on_train_end(self, logs=None):
+        self._text.close()

@@ -1,0 +1,7 @@
+"""nbval: which kinds of output are not compared with the committed ones."""
+
+
+def pytest_collection_modifyitems(items):
+    """Pictures and rich HTML differ between machines by a byte; the asserts prove the numbers behind them."""
+    for notebook in {item.parent for item in items if hasattr(item.parent, "skip_compare")}:
+        notebook.skip_compare = (*notebook.skip_compare, "image/gif", "image/svg+xml", "text/html")

@@ -1,0 +1,100 @@
+"""The built book: no warning, no dead link, no missing picture, and nothing from elsewhere."""
+
+import html.parser
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "_build" / "html"
+
+
+class Links(html.parser.HTMLParser):
+    """What a page refers to, the anchors that it offers, and its pictures."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.references, self.loads, self.anchors, self.images, self.text = [], [], set(), [], path.read_text("utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if "id" in attributes:
+            self.anchors.add(attributes["id"])
+        if tag == "a" and attributes.get("href"):
+            self.references.append(attributes["href"])
+        if tag == "img":
+            self.images.append(attributes)
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
+        if source and attributes.get("rel") not in ("canonical", "search", "next", "prev", "index", "genindex"):
+            self.loads.append(source)
+
+
+@pytest.fixture(scope="module")
+def book() -> dict[Path, Links]:
+    """Builds with warnings as errors, as `make book` does."""
+    done = subprocess.run([sys.executable, ROOT / "tools" / "build.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {path: Links(path) for path in sorted(PAGES.rglob("*.html")) if "_static" not in path.parts}
+
+
+def test_every_page_of_the_contents_is_built(book):
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    files = [contents["root"], *(chapter["file"] for part in contents["parts"] for chapter in part["chapters"])]
+    assert len(files) >= 8
+    for file in files:
+        assert PAGES / f"{file}.html" in book
+
+
+def test_internal_links_and_pictures_resolve(book):
+    broken = []
+    for page, links in book.items():
+        for reference in links.references + links.loads:
+            parts = urlsplit(reference)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            if not target.exists():
+                broken.append(f"{page.name}: {reference}")
+            elif parts.fragment and target in book and unquote(parts.fragment) not in book[target].anchors:
+                broken.append(f"{page.name}: {reference} (no such anchor)")
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_another_origin(book):
+    elsewhere = [
+        f"{page.name}: {source}"
+        for page, links in book.items()
+        for source in links.loads
+        if urlsplit(source).scheme in ("http", "https") or source.startswith("//")
+    ]
+    assert elsewhere == []
+    assert (PAGES / "_static" / "mathjax" / "tex-chtml.js").exists()
+
+
+def test_every_picture_has_alt_text(book):
+    for page, links in book.items():
+        for image in links.images:
+            alt = image.get("alt", "")
+            assert alt and not alt.startswith(("../", "_images")), f"{page.name}: {image.get('src')} alt={alt!r}"
+
+
+def test_chapters_offer_colab_and_download(book):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    owner_and_name = urlsplit(config["repository"]["url"]).path.strip("/")
+    for page, links in book.items():
+        if page.parent.name == "notebooks":
+            colab = [r for r in links.references if r.startswith("https://colab.research.google.com/")]
+            assert colab, page.name
+            assert all(f"{owner_and_name}/blob/{config['repository']['branch']}/notebooks/" in r for r in colab)
+            assert any(r.endswith(".ipynb") and not urlsplit(r).scheme for r in links.references), page.name
+
+
+def test_search_finds_what_a_reader_would_look_for(book):
+    index = (PAGES / "searchindex.js").read_text("utf-8")
+    for term in ("elbo", "decod", "prior"):  # Sphinx stores stems
+        assert f'"{term}"' in index or f"{term}:" in index, term

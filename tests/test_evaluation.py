@@ -1,0 +1,135 @@
+"""Evaluation against closed forms: the linear-Gaussian model, where everything is known."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+import tensorflow as tf
+
+import vae_helpers as vh
+
+
+def binary_mixture_vae():
+    """A Bernoulli VAE with J = 1 whose log p(x) is a one-dimensional integral."""
+    layers, random = keras.layers, np.random.default_rng(1)
+    encoder = keras.Sequential([layers.Input((2, 3, 1)), layers.Flatten(), layers.Dense(2)])
+    # A posterior wider than the true one: importance weights stay bounded, and their errors behave.
+    encoder.layers[-1].set_weights([random.normal(0, 0.1, (6, 2)), np.array([0.1, 0.3])])
+    decoder = keras.Sequential([layers.Input((1,)), layers.Dense(6), layers.Reshape((2, 3, 1))])
+    decoder.layers[0].set_weights([random.normal(0, 1.5, (1, 6)), random.normal(0, 1, 6)])
+    return vh.VAE(encoder, decoder, seed=0)
+
+
+def log_evidence_by_quadrature(model, x):
+    """Gauss–Hermite: log Σ_k w_k p(x | z_k) with the nodes of the standard normal."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    logits = model.decoder(nodes[:, None].astype(np.float32)).numpy().astype(float)[:, None]
+    log_likelihood = (x * logits - np.logaddexp(0, logits)).sum((-3, -2, -1))
+    return scipy.special.logsumexp(log_likelihood + np.log(weights / weights.sum())[:, None], axis=0)
+
+
+@pytest.fixture
+def binary_images():
+    return np.random.default_rng(0).integers(0, 2, (24, 2, 3, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("samples", [1000, 1003])  # 1003: the last round is smaller than the others
+def test_log_likelihood_equals_quadrature(binary_images, samples):
+    model = binary_mixture_vae()
+    exact = log_evidence_by_quadrature(model, binary_images)
+    repeats = np.stack([vh.log_likelihood(model, binary_images, samples, seed=s) for s in range(12)])
+    error = repeats.std(0, ddof=1) / np.sqrt(len(repeats))
+    assert np.all(np.abs(repeats.mean(0) - exact) < 5 * error + 1e-4)
+    assert repeats.shape == (12, 24) and error.max() < 0.02
+
+
+def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):
+    model = binary_mixture_vae()
+    exact = log_evidence_by_quadrature(model, binary_images).mean()
+    few, more, many = (
+        np.mean([vh.log_likelihood(model, binary_images, k, seed=s).mean() for s in range(20)]) for k in (1, 5, 500)
+    )
+    elbo = np.mean([vh.elbo(model, binary_images, samples=50, seed=s) for s in range(5)])
+    assert few < more < many < exact + 0.01
+    assert abs(few - elbo) < 0.1  # one sample is estimator A
+
+
+def test_log_likelihood_does_not_depend_on_the_chunks(binary_images):
+    """600 images span three chunks; the first of them meets the same noise as it does alone."""
+    model = binary_mixture_vae()
+    many = np.tile(binary_images, (25, 1, 1, 1))
+    together = vh.log_likelihood(model, many, 200)
+    exact = log_evidence_by_quadrature(model, many)
+    assert together.shape == (600,) and np.abs(together - exact).max() < 0.3
+    np.testing.assert_array_equal(together[:250], vh.log_likelihood(model, many[:250], 200))
+
+
+def test_elbo_is_the_weighted_mean_of_the_objective(small_vae, grey_images):
+    model = small_vae()
+    x = np.tile(grey_images, (70, 1, 1, 1))  # 2240 images: a full chunk and a smaller one
+    with model.using(keras.random.SeedGenerator(5)):
+        values = np.concatenate([vh.sgvb_a(model, x[:2000]), vh.sgvb_a(model, x[2000:])])
+    assert np.isclose(vh.elbo(model, x, objective=vh.sgvb_a, seed=5), values.mean(), rtol=1e-6)
+    assert vh.elbo(model, x, seed=1) == vh.elbo(model, x, seed=1) != vh.elbo(model, x, seed=2)
+
+
+def test_evaluation_leaves_the_noise_of_training_alone(small_vae, grey_images):
+    model = small_vae()
+    before = model.seed_generator.state.numpy()
+    vh.elbo(model, grey_images)
+    vh.log_likelihood(model, grey_images, 20)
+    vh.gradient_variance(model, grey_images, vh.sgvb_a, repeats=2)
+    np.testing.assert_array_equal(before, model.seed_generator.state)
+
+
+def test_kl_per_dimension_sums_to_the_kl_of_the_elbo(small_vae, posterior_off_the_prior, grey_images):
+    model = posterior_off_the_prior(small_vae(latent_dim=3))
+    q = model.posterior(grey_images)
+    mu, sigma = q.mean().numpy(), q.stddev().numpy()
+    expected = 0.5 * (mu**2 + sigma**2 - 1 - 2 * np.log(sigma)).mean(0)
+    np.testing.assert_allclose(vh.kl_per_dimension(model, grey_images), expected, rtol=1e-5)
+    with model.using() as terms:
+        vh.sgvb_b(model, grey_images)
+    assert np.isclose(vh.kl_per_dimension(model, grey_images).sum(), terms["kl"].numpy().mean(), rtol=1e-5)
+
+
+def test_active_units_counts_dimensions_that_follow_the_image(small_vae, grey_images):
+    model = small_vae(latent_dim=4)
+    kernel, bias = model.encoder.layers[-1].get_weights()
+    kernel[:, [1, 3]] = 0.0  # μ of these two is the same for every image
+    bias[[1, 3]] = 5.0
+    model.encoder.layers[-1].set_weights([10 * kernel, bias])
+    assert vh.active_units(model, grey_images) == 2
+    assert vh.active_units(model, grey_images, threshold=1e9) == 0
+    assert vh.active_units(model, grey_images, threshold=-1.0) == 4
+
+
+def test_gradient_variance_of_a_known_gradient(small_vae, grey_images):
+    """The objective mean(w · ε), with w the decoder's first bias: its gradient is ε itself, of variance 1 an entry."""
+    model = small_vae()
+    variable = model.decoder.trainable_variables[1]
+
+    def linear(model, x, samples):
+        epsilon = tf.random.stateless_normal(variable.shape, model.next_seed())
+        return tf.fill([len(x)], tf.reduce_sum(variable * epsilon))
+
+    variances = vh.gradient_variance(model, grey_images, linear, repeats=400)
+    entries = variable.shape[0]
+    assert abs(variances[variable.path] / entries - 1) < 5 * np.sqrt(2 / (400 * entries))
+    assert sum(variances.values()) == variances[variable.path]  # nothing else has a gradient
+
+
+def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior, grey_images):
+    model = posterior_off_the_prior(small_vae())
+    one, ten = (
+        sum(vh.gradient_variance(model, grey_images, vh.sgvb_a, repeats=200, samples=s).values()) for s in (1, 10)
+    )
+    assert 7 < one / ten < 14
+
+
+def test_bad_numbers(small_vae, grey_images):
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        vh.log_likelihood(small_vae(), grey_images, samples=0)
+    with pytest.raises(ValueError, match="at least 2"):
+        vh.gradient_variance(small_vae(), grey_images, vh.sgvb_a, repeats=1)

@@ -1,0 +1,160 @@
+"""What every chapter must be, read from its files: nbval proves that the outputs are reproduced."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+REPOSITORY = CONFIG["repository"]["url"]
+TAGS = {"nbval-ignore-output", "nbval-skip", "hide-input", "remove-cell"}
+
+LARGEST_PAGE = {"05_animations": 5 * 2**20}  # bytes; 1.5 MB for the others
+MOST_IGNORED = 0.5  # share of code cells whose output nbval may leave uncompared
+
+COLAB_CELL = f"""\
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
+    import subprocess
+
+    subprocess.check_call(["git", "clone", "--quiet", "--depth=1", "{REPOSITORY}", "vae-book"])
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"])
+    os.chdir("vae-book/notebooks")"""
+
+pytestmark = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
+
+
+def read(script: Path) -> nbformat.NotebookNode:
+    return nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs_with(notebook, mime: str):
+    for cell in code_cells(notebook):
+        if any(mime in output.get("data", {}) for output in cell.outputs):
+            yield cell
+
+
+def pair_differences(script: Path, notebook) -> list[str]:
+    """Where the two halves of a pair disagree. (jupytext's --test does not compare two files.)"""
+    ours, theirs = jupytext.read(script).cells, notebook.cells
+    if len(ours) != len(theirs):
+        return [f"{len(ours)} cells in {script.name}, {len(theirs)} in the .ipynb"]
+    differences = []
+    for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        for what in ("cell_type", "source"):
+            if a[what] != b[what]:
+                differences.append(f"cell {number}: {what} differs")
+        for what in ("tags", "mystnb"):
+            if a.metadata.get(what) != b.metadata.get(what):
+                differences.append(f"cell {number}: {what} differ")
+    return differences
+
+
+def test_halves_of_the_pair_agree(script):
+    assert pair_differences(script, read(script)) == [], f"run: make notebooks NB={script.stem}"
+
+
+def test_pair_check_notices_a_changed_half(script):
+    """The check above can fail: on a changed source, a changed tag and a missing cell."""
+    for change in ("source", "tag", "cell"):
+        notebook = read(script)
+        cell = code_cells(notebook)[-1]
+        if change == "source":
+            cell.source += "\n# changed"
+        elif change == "tag":
+            cell.metadata["tags"] = ["nbval-skip"]
+        else:
+            notebook.cells.remove(cell)
+        assert len(pair_differences(script, notebook)) == 1
+
+
+def test_valid_notebook_with_the_pairing_written_down(script):
+    notebook = read(script)
+    nbformat.validate(notebook)
+    assert notebook.metadata.jupytext.formats == "ipynb,py:percent"
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_outputs_are_whole_and_in_order(script):
+    """One run from the first cell to the last, nothing left out, nothing on stderr."""
+    notebook = read(script)
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", f"{cell.source}\n{output.get('text')}"
+            assert "\r" not in output.get("text", ""), "a progress bar was committed"
+
+
+def test_plain_markdown_only(script):
+    """Colab and GitHub know neither MyST roles nor directives."""
+    for cell in read(script).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"`[^`\n]+`", "", cell.source)  # inline code may show anything
+            assert not re.search(r"\{[a-z:-]+\}`", cell.source), f"a MyST role: {cell.source[:80]}"
+            assert not re.search(r"^(```|~~~|:::)+\s*\{", cell.source, re.M), f"a MyST directive: {cell.source[:80]}"
+            assert not re.search(r"^\([\w-]+\)=\s*$", text, re.M), f"a MyST target: {cell.source[:80]}"
+            assert not re.search(r"^\s*(\$\$)?\\begin\{(align|equation)\*?\}", text, re.M), "use $$ with \\tag"
+
+
+def test_pictures_have_alt_text(script):
+    for mime in ("image/png", "image/gif", "image/svg+xml"):
+        for cell in outputs_with(read(script), mime):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) >= 40, f"no useful alt text (mystnb.image.alt) for:\n{cell.source}"
+    for cell in read(script).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"!\[\s*\]\(", cell.source)
+
+
+def test_colab_cell_installs_from_the_configured_repository(script):
+    cells = read(script).cells
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert first.source == COLAB_CELL
+    assert first.metadata.tags == ["nbval-skip"]
+    assert [cell for cell in cells if "nbval-skip" in cell.metadata.get("tags", [])] == [first]
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith(f"# {int(script.stem[:2])}. ")
+
+
+def test_tags_are_known_and_few_cells_go_uncompared(script):
+    cells = code_cells(read(script))
+    assert {tag for cell in cells for tag in cell.metadata.get("tags", [])} <= TAGS
+    ignored = [cell for cell in cells if "nbval-ignore-output" in cell.metadata.get("tags", [])]
+    assert len(ignored) / len(cells) <= MOST_IGNORED
+    # What goes uncompared must have something to show: else the tag hides a cell for nothing.
+    assert all(cell.outputs for cell in ignored), [cell.source[:60] for cell in ignored if not cell.outputs]
+
+
+def test_a_chapter_has_its_parts(script):
+    text = "\n".join(cell.source for cell in read(script).cells if cell.cell_type == "markdown")
+    for heading in ("What you will be able to do", "What we measured", "In this chapter you have seen", "Exercises"):
+        assert heading in text
+    assert "What to read next" in text
+    assert text.count("<details>") == text.count("</details>") >= 4
+    assert sum("assert" in cell.source for cell in code_cells(read(script))) >= 5
+
+
+def test_equation_numbers_belong_to_the_chapter_and_are_unique(script):
+    text = "\n".join(cell.source for cell in read(script).cells if cell.cell_type == "markdown")
+    tags = re.findall(r"\\tag\{([^}]*)\}", text)
+    assert len(tags) == len(set(tags)) and all(tag.startswith(f"{int(script.stem[:2])}.") for tag in tags)
+
+
+def test_page_size(script):
+    assert script.with_suffix(".ipynb").stat().st_size <= LARGEST_PAGE.get(script.stem, 1.5 * 2**20)
+
+
+def test_chapter_is_in_the_table_of_contents(script):
+    assert f"notebooks/{script.stem}" in (ROOT / "_toc.yml").read_text(encoding="utf-8")

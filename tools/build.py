@@ -1,0 +1,72 @@
+"""Build the book: `python tools/build.py` (what `make book` calls).
+
+Every warning is an error (-W), all of them are shown (--keep-going), and a reference that leads nowhere is a warning
+(-n). The output of the build stays out of sight unless something fails; `--verbose` shows all of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+PAGES = ROOT / "_build" / "html"
+# `python -m jupyter_book` does not exist in 1.x; this is what its script in .venv/bin does, whatever folder that is in.
+BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+
+
+def build(verbose: bool) -> int:
+    """Run Jupyter Book; return its exit status."""
+    command = [sys.executable, "-c", BUILD, "build", str(ROOT), "-W", "--keep-going", "-n"]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lines = []
+    live = sys.stdout.isatty() and not verbose
+    for line in process.stdout:
+        line = COLOUR.sub("", line)
+        lines.append(line)
+        if verbose:
+            print(line, end="", flush=True)
+        elif live:  # one line that replaces itself
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + line.strip()[:width].ljust(width), end="", flush=True)
+    status = process.wait()
+    if live:
+        print("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", end="")
+    if status != 0 and not verbose:
+        print("".join(lines), end="", flush=True)
+    return status
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--verbose", action="store_true", help="show the whole output of the build")
+    parser.add_argument("--clean", action="store_true", help="remove the earlier pages first")
+    arguments = parser.parse_args()
+    if arguments.clean:
+        shutil.rmtree(ROOT / "_build", ignore_errors=True)
+
+    print("Building the book ...", flush=True)
+    started = time.perf_counter()
+    status = build(arguments.verbose)
+    seconds = time.perf_counter() - started
+
+    index = PAGES / "index.html"
+    if status == 0 and not index.is_file():
+        print("The build ended without an error but wrote no index.html.", file=sys.stderr)
+        status = 1
+    if status != 0:
+        print(f"The build failed after {seconds:.0f} s: the messages are above.", file=sys.stderr)
+        return status
+    print(f"Built in {seconds:.0f} s. Open {index.as_uri()}")
+    print(f"({index})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

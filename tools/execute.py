@@ -1,0 +1,86 @@
+"""Re-execute chapters in place, with live progress and each cell's time: `python tools/execute.py [02_mlp_vae ...]`.
+
+The .py half of a pair is the source: its cells are copied into the .ipynb, which is then executed from an empty state.
+Nothing is written unless every cell ran.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+def paired(script: Path) -> nbformat.NotebookNode:
+    """The notebook that `script` describes, with stable cell names and no outputs."""
+    notebook = jupytext.read(script)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03d}"  # random names would change every line of a diff
+    return nbformat.from_dict(notebook)
+
+
+def execute(script: Path) -> float:
+    """Execute one chapter and write its .ipynb; return the seconds it took."""
+    notebook = paired(script)
+    code_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+    begun: dict[int, float] = {}
+    done = 0
+
+    def first_line(cell) -> str:
+        return next((line for line in cell.source.splitlines() if line.strip()), "")[:70]
+
+    def on_start(cell, cell_index):
+        begun[cell_index] = time.monotonic()
+        if sys.stdout.isatty():
+            print(f"\r\x1b[2K  running  {done + 1:3d}/{code_cells}  {first_line(cell)}", end="", flush=True)
+
+    def on_executed(cell, cell_index, execute_reply):
+        nonlocal done
+        done += 1
+        erase = "\r\x1b[2K" if sys.stdout.isatty() else ""
+        seconds = time.monotonic() - begun[cell_index]
+        print(f"{erase}  {seconds:7.1f} s  {done:3d}/{code_cells}  {first_line(cell)}", flush=True)
+
+    print(script.stem, flush=True)
+    client = NotebookClient(
+        notebook,
+        timeout=1800,
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        on_cell_execute=on_start,
+        on_cell_executed=on_executed,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of unencrypted loopback at each start
+    )
+    start = time.monotonic()
+    client.execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # time stamps: they change with every run and say nothing to a reader
+    # The kernel's patch version would change the file from machine to machine.
+    notebook.metadata.pop("language_info", None)
+    nbformat.write(notebook, script.with_suffix(".ipynb"))
+    return time.monotonic() - start
+
+
+def main(names: list[str]) -> int:
+    scripts = [NOTEBOOKS / f"{Path(name).stem}.py" for name in names] or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
+    for script in scripts:
+        if not script.exists():
+            known = ", ".join(path.stem for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py")))
+            print(f"There is no chapter {script.stem!r}: expected one of {known}.", file=sys.stderr)
+            return 2
+        try:
+            print(f"{script.stem}: {execute(script):.0f} s")
+        except CellExecutionError as error:
+            print(f"{script.stem} failed and was not written:\n{error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
