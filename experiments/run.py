@@ -18,7 +18,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import vae_helpers as vh  # before Keras and TensorFlow: it silences their start-up lines
@@ -43,15 +43,17 @@ class Run:
     epochs: int
 
 
+S0 = Run(
+    build=lambda seed: vh.mlp_vae(latent_dim=2, hidden=(512, 256), seed=seed),
+    optimizer=lambda: keras.optimizers.Adam(1e-3),
+    objective=vh.sgvb_b,
+    binarization="none",
+    batch_size=1024,
+    epochs=50,
+)
 RUNS = {
-    "s0": Run(
-        build=lambda seed: vh.mlp_vae(latent_dim=2, hidden=(512, 256), seed=seed),
-        optimizer=lambda: keras.optimizers.Adam(1e-3),
-        objective=vh.sgvb_b,
-        binarization="none",
-        batch_size=1024,
-        epochs=50,
-    ),
+    "s0": S0,
+    "s0-j10": replace(S0, build=lambda seed: vh.mlp_vae(latent_dim=10, hidden=(512, 256), seed=seed)),
 }
 
 
@@ -101,6 +103,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", help=f"default: {SEEDS}")
     parser.add_argument("--force", action="store_true", help="run again what has a result")
     arguments = parser.parse_args()
+    unknown = set(arguments.systems) - set(RUNS)
+    if unknown:
+        parser.error(f"unknown system {', '.join(sorted(unknown))}: expected some of {', '.join(RUNS)}")
     for name in arguments.systems or RUNS:
         for seed in arguments.seed or SEEDS:
             path = RESULTS / f"{name}-seed{seed}.json"

@@ -201,6 +201,16 @@ def test_every_epoch_visits_every_image_once_in_its_own_order():
     assert epoch(data.batches(numbered(1003), 100, seed=6)) != first
 
 
+def test_the_order_does_not_depend_on_the_global_seed():
+    import tensorflow as tf
+
+    orders = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        orders.append(epoch(data.batches(numbered(300), 100, seed=5)))
+    assert orders[0] == orders[1]
+
+
 def test_without_shuffling_the_order_is_kept():
     dataset = data.batches(numbered(250), 100, shuffle=False)
     assert epoch(dataset) == epoch(dataset) == list(range(250))

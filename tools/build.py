@@ -61,6 +61,8 @@ def main() -> int:
         print("The build ended without an error but wrote no index.html.", file=sys.stderr)
         status = 1
     if status != 0:
+        # Sphinx reads a page again only when it changed: without this, the next build would forget the warnings.
+        shutil.rmtree(ROOT / "_build" / ".doctrees", ignore_errors=True)
         print(f"The build failed after {seconds:.0f} s: the messages are above.", file=sys.stderr)
         return status
     print(f"Built in {seconds:.0f} s. Open {index.as_uri()}")

@@ -60,6 +60,9 @@ def execute(script: Path) -> float:
     start = time.monotonic()
     client.execute()
     for cell in notebook.cells:
+        # A progress line that was dropped when its work ended leaves an empty display behind.
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("data", {}).get("text/plain") != ""]
         cell.metadata.pop("execution", None)  # time stamps: they change with every run and say nothing to a reader
     # The kernel's patch version would change the file from machine to machine.
     notebook.metadata.pop("language_info", None)

@@ -156,8 +156,8 @@ def batches(
     """A dataset of batches that visits every image once an epoch.
 
     The seed decides everything: a second dataset with the same seed repeats the first one epoch by epoch, whatever the
-    number of threads. Every epoch (each new iteration, and each round of `.repeat()`) has its own order and, with
-    "dynamic", its own noise. See `binarize` for the binarisations; "fixed" is `binarize(images, "fixed", seed)`.
+    number of threads and TensorFlow's global seed. Every epoch (each new iteration, and each round of `.repeat()`) has
+    its own order and, with "dynamic", its own noise. "fixed" is `binarize(images, "fixed", seed)`.
 
     Args:
         images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1].
@@ -189,16 +189,19 @@ def batches(
         source = tf.constant(images)  # captured by reference: it does not enter the graph
     steps = count // batch_size if drop_remainder else math.ceil(count / batch_size)
 
-    def epoch(seeds: tf.Tensor) -> tf.data.Dataset:
+    # The epochs handed out so far. TensorFlow's own seeded datasets would also depend on the global seed.
+    with tf.device("CPU"):
+        epochs = tf.Variable(-1, trainable=False, dtype=tf.int64)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        fold_in = tf.random.experimental.stateless_fold_in
+        order_seed, noise_seed = (fold_in(fold_in([seed, purpose], number), 0) for purpose in (0, 1))
         order = tf.range(count)
         if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, seeds[:2])
-        # Stateless noise: a batch's draw depends on the epoch's seed and its number, not on which thread comes first.
+            order = tf.random.experimental.stateless_shuffle(order, order_seed)
+        # Stateless noise: a batch's draw depends on its epoch and its number, not on which thread comes first.
         return tf.data.Dataset.range(steps).map(
-            lambda step: (
-                order[step * batch_size : (step + 1) * batch_size],
-                tf.random.experimental.stateless_fold_in(seeds[2:], step),
-            )
+            lambda step: (order[step * batch_size : (step + 1) * batch_size], fold_in(noise_seed, step))
         )
 
     def batch(indices: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
@@ -209,10 +212,12 @@ def batches(
             grey = tf.cast(tf.random.stateless_uniform(tf.shape(grey), noise_seed) < grey, tf.float32)
         return tf.ensure_shape(grey, [batch_size if drop_remainder else None, *images.shape[1:]])
 
-    # One element, four numbers, drawn anew for every iteration: the seeds of an epoch.
-    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(4, drop_remainder=True).take(1)
-    dataset = seeds.flat_map(epoch).map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+    # One element, the epoch's number, counted anew by every iteration.
+    numbers = tf.data.Dataset.range(1).map(lambda _: epochs.assign_add(1))
+    dataset = numbers.flat_map(epoch).map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+    dataset.epochs = epochs  # keeps the variable alive as long as the dataset
+    return dataset
 
 
 def _check_binarization(binarization: str) -> None:

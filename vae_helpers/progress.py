@@ -127,7 +127,10 @@ class Progress:
 
 
 class TrainingTable(keras.callbacks.Callback):
-    """The log of `fit` as one table: averages in nats per image, and the time left while it runs."""
+    """The log of `fit` as one table, in nats per image: the objective on training and test images, and its two terms.
+
+    While training runs, a line below says how much time is left.
+    """
 
     def on_train_begin(self, logs=None):
         self._text = LiveText()
@@ -151,24 +154,18 @@ class TrainingTable(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         seconds = time.monotonic() - self._epoch_begin
-        columns = {"epoch": epoch + 1}
+        cells = [(f"{'epoch':>5}", f"{epoch + 1:5d}")]
         for prefix, who in (("", "train"), ("val_", "test")):
-            if prefix + "loss" in logs:
-                columns[f"{who} objective"] = -logs[prefix + "loss"]
-            for name in ("reconstruction", "kl"):
-                if prefix + name in logs:
-                    columns[name if prefix == "" else f"test {name}"] = logs[prefix + name]
-        columns["seconds"] = seconds
+            for key, name in (("loss", who), ("reconstruction", "reconstr."), ("kl", "KL")):
+                if prefix + key in logs:
+                    value = logs[prefix + key] * (-1 if key == "loss" else 1)  # what is maximised, not the loss
+                    cells.append((f"{name:>9}", f"{value:9.2f}"))
+        cells.append((f"{'seconds':>8}", f"{seconds:8.1f}"))
         if not self._has_header:
-            self._text.line("  ".join(f"{name:>{self._width(name)}}" for name in columns))
+            self._text.line(" ".join(title for title, _ in cells))
             self._has_header = True
         if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
-            cells = (f"{v:{self._width(k)}{'d' if k == 'epoch' else '.2f'}}" for k, v in columns.items())
-            self._text.line("  ".join(cells))
-
-    @staticmethod
-    def _width(title: str) -> int:
-        return max(len(title), 7)
+            self._text.line(" ".join(value for _, value in cells))
 
     def on_train_end(self, logs=None):
         self._text.close()
