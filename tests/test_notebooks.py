@@ -1,6 +1,9 @@
 """What every chapter must be, read from its files: nbval proves that the outputs are reproduced."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -12,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 REPOSITORY = CONFIG["repository"]["url"]
-TAGS = {"nbval-ignore-output", "nbval-skip", "hide-input", "remove-cell"}
+TAGS = {"nbval-ignore-output", "nbval-skip", "hide-input"}
 
 LARGEST_PAGE = {"05_animations": 5 * 2**20}  # bytes; 1.5 MB for the others
 MOST_IGNORED = 0.5  # share of code cells whose output nbval may leave uncompared
@@ -28,7 +31,7 @@ if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"])
     os.chdir("vae-book/notebooks")"""
 
-pytestmark = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)
 
 
 def read(script: Path) -> nbformat.NotebookNode:
@@ -61,10 +64,12 @@ def pair_differences(script: Path, notebook) -> list[str]:
     return differences
 
 
+@each_chapter
 def test_halves_of_the_pair_agree(script):
     assert pair_differences(script, read(script)) == [], f"run: make notebooks NB={script.stem}"
 
 
+@each_chapter
 def test_pair_check_notices_a_changed_half(script):
     """The check above can fail: on a changed source, a changed tag and a missing cell."""
     for change in ("source", "tag", "cell"):
@@ -79,6 +84,7 @@ def test_pair_check_notices_a_changed_half(script):
         assert len(pair_differences(script, notebook)) == 1
 
 
+@each_chapter
 def test_valid_notebook_with_the_pairing_written_down(script):
     notebook = read(script)
     nbformat.validate(notebook)
@@ -86,6 +92,7 @@ def test_valid_notebook_with_the_pairing_written_down(script):
     assert notebook.metadata.kernelspec.name == "python3"
 
 
+@each_chapter
 def test_outputs_are_whole_and_in_order(script):
     """One run from the first cell to the last, nothing left out, nothing on stderr."""
     notebook = read(script)
@@ -98,6 +105,7 @@ def test_outputs_are_whole_and_in_order(script):
             assert "\r" not in output.get("text", ""), "a progress bar was committed"
 
 
+@each_chapter
 def test_plain_markdown_only(script):
     """Colab and GitHub know neither MyST roles nor directives."""
     for cell in read(script).cells:
@@ -109,6 +117,7 @@ def test_plain_markdown_only(script):
             assert not re.search(r"^\s*(\$\$)?\\begin\{(align|equation)\*?\}", text, re.M), "use $$ with \\tag"
 
 
+@each_chapter
 def test_pictures_have_alt_text(script):
     for mime in ("image/png", "image/gif", "image/svg+xml"):
         for cell in outputs_with(read(script), mime):
@@ -119,15 +128,17 @@ def test_pictures_have_alt_text(script):
             assert not re.search(r"!\[\s*\]\(", cell.source)
 
 
+@each_chapter
 def test_colab_cell_installs_from_the_configured_repository(script):
     cells = read(script).cells
     first = next(cell for cell in cells if cell.cell_type == "code")
     assert first.source == COLAB_CELL
-    assert first.metadata.tags == ["nbval-skip"]
+    assert first.metadata.tags == ["hide-input", "nbval-skip"]  # folded on the page: it does nothing there
     assert [cell for cell in cells if "nbval-skip" in cell.metadata.get("tags", [])] == [first]
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith(f"# {int(script.stem[:2])}. ")
 
 
+@each_chapter
 def test_tags_are_known_and_few_cells_go_uncompared(script):
     cells = code_cells(read(script))
     assert {tag for cell in cells for tag in cell.metadata.get("tags", [])} <= TAGS
@@ -137,6 +148,7 @@ def test_tags_are_known_and_few_cells_go_uncompared(script):
     assert all(cell.outputs for cell in ignored), [cell.source[:60] for cell in ignored if not cell.outputs]
 
 
+@each_chapter
 def test_a_chapter_has_its_parts(script):
     text = "\n".join(cell.source for cell in read(script).cells if cell.cell_type == "markdown")
     for heading in ("What you will be able to do", "What we measured", "In this chapter you have seen", "Exercises"):
@@ -146,15 +158,70 @@ def test_a_chapter_has_its_parts(script):
     assert sum("assert" in cell.source for cell in code_cells(read(script))) >= 5
 
 
+@each_chapter
 def test_equation_numbers_belong_to_the_chapter_and_are_unique(script):
     text = "\n".join(cell.source for cell in read(script).cells if cell.cell_type == "markdown")
     tags = re.findall(r"\\tag\{([^}]*)\}", text)
     assert len(tags) == len(set(tags)) and all(tag.startswith(f"{int(script.stem[:2])}.") for tag in tags)
 
 
+@each_chapter
 def test_page_size(script):
     assert script.with_suffix(".ipynb").stat().st_size <= LARGEST_PAGE.get(script.stem, 1.5 * 2**20)
 
 
+@each_chapter
 def test_chapter_is_in_the_table_of_contents(script):
     assert f"notebooks/{script.stem}" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+
+
+# --- the proof itself can fail -----------------------------------------------------------------------------------
+
+
+def nbval(folder: Path) -> subprocess.CompletedProcess:
+    options = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with=nbval_sanitize.cfg", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *options, "small.ipynb"], cwd=folder, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def small_notebook(tmp_path):
+    """One printed verdict, one uncompared number, one picture, as `make notebooks` would have left them."""
+    for name in ("conftest.py", "nbval_sanitize.cfg"):
+        shutil.copy(ROOT / "notebooks" / name, tmp_path)
+
+    def write(verdict="closed form and draws agree", number="0.123", claim="assert 1 + 1 == 2") -> Path:
+        def cell(source, text, tags=()):
+            output = nbformat.v4.new_output("stream", text=text + "\n")
+            return nbformat.v4.new_code_cell(source, outputs=[output], metadata={"tags": list(tags)})
+
+        random = "import random; print(random.random())"
+        cells = [
+            cell(f"{claim}; print('closed form and draws agree')", verdict),
+            cell(random, number, ["nbval-ignore-output"]),
+            nbformat.v4.new_code_cell(
+                "from IPython.display import display; display({'image/gif': 'AAAA'}, raw=True)",
+                outputs=[nbformat.v4.new_output("display_data", {"image/gif": "BBBB"})],
+            ),
+        ]
+        for number, one in enumerate(cells, start=1):
+            one.execution_count = number
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "small.ipynb")
+        return tmp_path
+
+    return write
+
+
+def test_nbval_accepts_what_was_reproduced(small_notebook):
+    done = nbval(small_notebook())
+    assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    "change", [{"verdict": "closed form and draws disagree"}, {"claim": "assert 1 + 1 == 3"}], ids=str
+)
+def test_nbval_notices(small_notebook, change):
+    """A changed verdict in a committed output, and a claim that no longer holds."""
+    done = nbval(small_notebook(**change))
+    assert done.returncode == 1 and "FAILED small.ipynb::Cell 0" in done.stdout, done.stdout

@@ -1,0 +1,88 @@
+"""The scripts behind the Makefile, run for real in a small copy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OLD, NEW = "https://github.com/vae-book/vae-book", "https://github.com/someone/my-course"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A clone of the committed and the changed files, without what they build."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split("\n")  # fmt: skip
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def run(clone, tool, *arguments):
+    command = [sys.executable, str(clone / "tools" / tool), *arguments]
+    return subprocess.run(command, cwd=clone, capture_output=True, text=True)
+
+
+def texts(clone):
+    files = subprocess.run(["git", "ls-files"], cwd=clone, capture_output=True, text=True, check=True).stdout.split()
+    return {name: (clone / name).read_bytes() for name in files}
+
+
+def test_a_fork_changes_one_address(clone):
+    """Every mention moves, nothing else does, and moving back restores every byte."""
+    before = texts(clone)
+    assert sum(OLD.encode() in text for text in before.values()) >= 5
+    done = run(clone, "set_repository.py", NEW)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = texts(clone)
+    # This test names the old address itself; so may nothing else.
+    left = [name for name, text in after.items() if b"vae-book/vae-book" in text and name != "tests/test_tools.py"]
+    assert left == []
+    for name in ("_config.yml", "README.md", "notebooks/01_theory.ipynb", "notebooks/01_theory.py"):
+        assert b"someone/my-course" in after[name], name
+    assert run(clone, "set_repository.py", OLD).returncode == 0
+    assert {n: t for n, t in texts(clone).items() if n != "tests/test_tools.py"} == {
+        n: t for n, t in before.items() if n != "tests/test_tools.py"
+    }
+
+
+@pytest.mark.parametrize("url", ["", "github.com/someone/course", "https://github.com/someone"])
+def test_an_address_that_is_none(clone, url):
+    before = texts(clone)
+    done = run(clone, "set_repository.py", *([url] if url else []))
+    assert done.returncode != 0 and "https://" in done.stdout + done.stderr
+    assert texts(clone) == before
+
+
+def test_executing_an_unknown_chapter(clone):
+    done = run(clone, "execute.py", "99_nothing")
+    assert done.returncode == 2 and "02_mlp_vae" in done.stderr
+
+
+def test_a_failing_cell_leaves_the_notebook_alone(clone):
+    script = clone / "notebooks" / "02_mlp_vae.py"
+    notebook = script.with_suffix(".ipynb")
+    before = notebook.read_bytes()
+    header = script.read_text().split("# %%")[0]
+    script.write_text(header + "# %%\nprint('first')\n\n# %%\nassert 1 + 1 == 3, 'wrong'\n")
+    done = run(clone, "execute.py", "02_mlp_vae")
+    assert done.returncode == 1 and "wrong" in done.stderr and notebook.read_bytes() == before
+    assert "first" not in done.stdout.splitlines()  # cell outputs stay in the notebook; the log has times
+
+
+def test_executing_writes_outputs_in_order(clone):
+    script = clone / "notebooks" / "02_mlp_vae.py"
+    header = script.read_text().split("# %%")[0]
+    script.write_text(header + "# %%\nx = 6\n\n# %% [markdown]\n# Text.\n\n# %%\nprint(x * 7)\n")
+    done = run(clone, "execute.py", "02_mlp_vae")
+    assert done.returncode == 0, done.stderr
+    assert '"42\\n"' in script.with_suffix(".ipynb").read_text()
+    assert done.stdout.count("2/2") == 1
