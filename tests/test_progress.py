@@ -1,0 +1,92 @@
+"""Progress: alive where somebody watches, gone where it is stored."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from vae_helpers.progress import LiveText, Progress, format_seconds
+
+SCRIPT = """
+from vae_helpers.progress import LiveText, Progress
+text = LiveText(min_interval=0)
+text.line("epoch 1")
+text.status("epoch 2/50, 1:32 left")
+text.line("epoch 2")
+text.status("epoch 3/50, 1:31 left")
+text.close()
+with Progress("log p(x)", total=10, delay=0) as progress:
+    progress.update(5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (-3, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (92, "1:32"), (7509, "2:05:09")]
+)
+def test_seconds_read_like_a_clock(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+def test_in_a_terminal_the_status_line_replaces_itself():
+    terminal, child_end = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=child_end, stderr=subprocess.PIPE)
+    os.close(child_end)
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:  # how Linux says that the other end was closed
+            break
+        if not part:
+            break
+        shown += part
+    assert child.wait() == 0, child.stderr.read().decode()
+    text = shown.decode()
+    assert "\r\x1b[2Kepoch 2/50, 1:32 left" in text and "log p(x):  50%, 0 s left" in text
+    # Whatever stood behind the last carriage return was erased: only the lines remain on the screen.
+    remaining = [line.rsplit("\r\x1b[2K", 1)[-1].strip() for line in text.split("\n")]
+    assert [line for line in remaining if line] == ["epoch 1", "epoch 2"]
+
+
+def test_in_a_pipe_only_the_lines_appear():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("epoch 1\nepoch 2\n", "")
+
+
+def test_in_a_notebook_one_display_is_updated_in_place():
+    seen = []
+
+    class Watching(NotebookClient):
+        def process_message(self, message, cell, cell_index):
+            if message["msg_type"] in ("display_data", "update_display_data"):
+                seen.append(message["content"]["data"]["text/plain"])
+            return super().process_message(message, cell, cell_index)
+
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SCRIPT)])
+    Watching(notebook, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
+    assert "epoch 1\nepoch 2/50, 1:32 left" in seen  # alive while it ran
+    stored = [output.data["text/plain"] for output in notebook.cells[0].outputs]
+    assert stored == ["epoch 1\nepoch 2", ""]  # tools/execute.py drops the empty one
+
+
+def test_short_work_leaves_no_trace(capsys):
+    with Progress("quick", total=10) as progress:
+        progress.update(5)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_status_is_drawn_no_more_often_than_asked(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        LiveText, "_draw", lambda self: (drawn.append(1), setattr(self, "_last_drawn", time.monotonic()))
+    )
+    text = LiveText(min_interval=60)
+    text.status("first")
+    for _ in range(100):
+        text.status("later")
+    assert len(drawn) == 1
