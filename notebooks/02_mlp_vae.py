@@ -413,7 +413,7 @@ print("the three seeds:          ", ", ".join(f"{value:.2f}" for value in elbos)
 print(f"this page's run:           {here:.2f}")
 
 # %% [markdown]
-# Seeds differ by more than two nats. With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. A single run with a better figure than another recipe's single run proves little.
+# The seeds differ by almost a nat. With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. A single run with a better figure than another recipe's single run proves little.
 #
 # The bound is not the likelihood. **Importance sampling** estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud and weigh each by how much the cloud over- or under-samples it. With 500 draws an image the estimate is still a lower bound on average, but a tighter one.
 
@@ -445,7 +445,7 @@ print(f"a perfect reconstruction with a free code: {perfect:.1f} nats")
 #
 # Each test image goes to its mean $\mu(x)$ and back. Only two numbers pass through the middle.
 
-# %% mystnb={"image": {"alt": "Two strips of ten test digits, each with its reconstruction below. Ones, zeros and sevens come back well; some fours return as nines and some threes as eights. All reconstructions are smoother than the originals."}}
+# %% mystnb={"image": {"alt": "Two strips of ten test digits, each with its reconstruction below. Zeros, ones, sevens and nines come back well; fours return as nines and a five as a three. All reconstructions are smoother than the originals."}}
 vh.plot_reconstructions(model, x_test[:20])
 plt.show()
 
@@ -465,12 +465,12 @@ plt.show()
 #
 # Where does the encoder put the test images? Each point is one image's $\mu(x)$. The labels were never shown to the model; they only choose the colours.
 
-# %% mystnb={"image": {"alt": "Scatter of 10,000 test images in the latent plane, one colour for each digit. Ones, zeros and sevens form clusters of their own at the rim; fours and nines overlap, and so do threes, fives and eights near the centre."}}
+# %% mystnb={"image": {"alt": "Scatter of 10,000 test images in the latent plane, one colour for each digit. Ones and zeros form clusters of their own at the rim; fours, sevens and nines overlap on the left; threes, fives and eights crowd the centre; sixes fall into two groups."}}
 vh.plot_latent_scatter(model, x_test, images.test_labels)
 plt.show()
 
 # %% [markdown]
-# Digits that look alike lie side by side, although nobody said which images show the same digit. Now the other direction: decode a grid of points. The grid has equal steps in *probability*, so each picture stands for the same share of the prior. Right means larger $z_1$, up means larger $z_2$, as in the scatter.
+# Digits that look alike lie side by side, although nobody said which images show the same digit. The objective does not ask for one cluster a digit either: in this run the sixes live in two places. Now the other direction: decode a grid of points. The grid has equal steps in *probability*, so each picture stands for the same share of the prior. Right means larger $z_1$, up means larger $z_2$, as in the scatter.
 
 # %% mystnb={"image": {"alt": "A 20 by 20 grid of decoded digits that fills the latent plane. Digits change smoothly into one another: the regions match the clusters of the scatter."}}
 vh.plot_latent_plane(model, n=20)

@@ -2,6 +2,12 @@
 
 
 def pytest_collection_modifyitems(items):
-    """Pictures and rich HTML differ between machines by a byte; the asserts prove the numbers behind them."""
-    for notebook in {item.parent for item in items if hasattr(item.parent, "skip_compare")}:
-        notebook.skip_compare = (*notebook.skip_compare, "image/gif", "image/svg+xml", "text/html")
+    """Pictures and rich HTML differ between machines by a byte.
+
+    The asserts in the cells prove the numbers behind them.
+    """
+    for notebook in {
+        item.parent for item in items if hasattr(item.parent, "skip_compare")
+    }:
+        skipped = ("image/gif", "image/svg+xml", "text/html")
+        notebook.skip_compare = (*notebook.skip_compare, *skipped)

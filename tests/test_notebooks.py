@@ -27,8 +27,19 @@ import sys
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     import subprocess
 
-    subprocess.check_call(["git", "clone", "--quiet", "--depth=1", "{REPOSITORY}", "vae-book"])
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"])
+    subprocess.check_call(
+        [
+            "git",
+            "clone",
+            "--quiet",
+            "--depth=1",
+            "{REPOSITORY}",
+            "vae-book",
+        ]
+    )
+    subprocess.check_call(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
+    )
     os.chdir("vae-book/notebooks")"""
 
 each_chapter = pytest.mark.parametrize("script", CHAPTERS, ids=lambda path: path.stem)

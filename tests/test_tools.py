@@ -86,3 +86,15 @@ def test_executing_writes_outputs_in_order(clone):
     assert done.returncode == 0, done.stderr
     assert '"42\\n"' in script.with_suffix(".ipynb").read_text()
     assert done.stdout.count("2/2") == 1
+
+
+def test_new_prose_needs_no_execution_and_new_code_does(clone):
+    script = clone / "notebooks" / "01_theory.py"
+    notebook = script.with_suffix(".ipynb")
+    before, text = notebook.read_text(), script.read_text()
+    script.write_text(text.replace("# # 1. The theory", "# # 1. All of the theory"))
+    assert run(clone, "execute.py", "--text", "01_theory").returncode == 0
+    assert notebook.read_text() == before.replace("# 1. The theory", "# 1. All of the theory")
+    script.write_text(text.replace("import itertools", "import itertools  # new"))
+    done = run(clone, "execute.py", "--text", "01_theory")
+    assert done.returncode == 1 and "Execute the chapter" in done.stderr

@@ -1,7 +1,7 @@
 """Re-execute chapters in place, with live progress and each cell's time: `python tools/execute.py [02_mlp_vae ...]`.
 
 The .py half of a pair is the source: its cells are copied into the .ipynb, which is then executed from an empty state.
-Nothing is written unless every cell ran.
+Nothing is written unless every cell ran. With `--text`, changed prose is taken over without executing anything.
 """
 
 from __future__ import annotations
@@ -70,7 +70,26 @@ def execute(script: Path) -> float:
     return time.monotonic() - start
 
 
+def update_text(script: Path) -> None:
+    """Take over changed prose without executing anything: the code, and so the outputs, must be the same.
+
+    Raises:
+        ValueError: a code cell was added, removed or changed.
+    """
+    executed = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    notebook = paired(script)
+    old, new = ([cell for cell in n.cells if cell.cell_type == "code"] for n in (executed, notebook))
+    if [cell.source for cell in old] != [cell.source for cell in new]:
+        raise ValueError(f"{script.stem}: the code has changed too: expected new prose only. Execute the chapter.")
+    for before, after in zip(old, new, strict=True):
+        after.outputs, after.execution_count = before.outputs, before.execution_count
+    executed.cells = notebook.cells
+    nbformat.write(executed, script.with_suffix(".ipynb"))
+
+
 def main(names: list[str]) -> int:
+    text_only = "--text" in names
+    names = [name for name in names if name != "--text"]
     scripts = [NOTEBOOKS / f"{Path(name).stem}.py" for name in names] or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
     for script in scripts:
         if not script.exists():
@@ -78,7 +97,13 @@ def main(names: list[str]) -> int:
             print(f"There is no chapter {script.stem!r}: expected one of {known}.", file=sys.stderr)
             return 2
         try:
-            print(f"{script.stem}: {execute(script):.0f} s")
+            if text_only:
+                update_text(script)
+            else:
+                print(f"{script.stem}: {execute(script):.0f} s")
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
         except CellExecutionError as error:
             print(f"{script.stem} failed and was not written:\n{error}", file=sys.stderr)
             return 1
