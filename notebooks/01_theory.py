@@ -17,8 +17,8 @@
 #
 # This chapter derives the variational autoencoder (VAE) from its two modelling assumptions, one step at a time.
 # Each derivation is followed by a cell that computes both sides of the result and compares them to a stated tolerance.
-# Where a formula is exact, the check is exact. Where it is an average, the check is a Monte Carlo estimate with its standard error.
-# If you change a sign or a factor ½ in a formula below, its cell fails. Try it.
+# Where a formula is exact, the check is exact up to rounding. Where it is an average, the check is a Monte Carlo estimate (an average over
+# random samples) with its standard error. Change a sign or a factor ½ in the code of a formula, and its cell fails. Try it.
 #
 # **What you will be able to do**
 #
@@ -30,7 +30,9 @@
 # - derive the Kullback–Leibler (KL) term, and the log-likelihoods of Bernoulli, Gaussian and continuous Bernoulli decoders;
 # - derive the importance-weighted bound and the aggregate-posterior identity, and say what stands beside the VAE in the literature.
 #
-# **What it needs.** Calculus, and probability up to the Gaussian density and the expectation. About two hours of reading. It
+# **What it needs.** Calculus, and probability up to the Gaussian density and the expectation. Section 1.2 also uses linear algebra: trace,
+# determinant, inverse and eigenvectors of a matrix. A *network* is here a function with many adjustable numbers, its parameters; nothing
+# more about neural networks is needed. Terms are explained again in the [glossary](../book/glossary.md). Plan an afternoon or two. It
 # runs in about a minute on two CPU cores, in about 1 GiB of memory, and needs no data set.
 #
 # The main source is [Kingma & Welling 2013](../book/bibliography.md), called "the paper" below. The same idea was published
@@ -44,8 +46,19 @@ import sys
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     import subprocess
 
-    subprocess.check_call(["git", "clone", "--quiet", "--depth=1", "https://github.com/vae-book/vae-book", "vae-book"])
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"])
+    subprocess.check_call(
+        [
+            "git",
+            "clone",
+            "--quiet",
+            "--depth=1",
+            "https://github.com/vae-book/vae-book",
+            "vae-book",
+        ]
+    )
+    subprocess.check_call(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
+    )
     os.chdir("vae-book/notebooks")
 
 # %% [markdown]
@@ -68,7 +81,14 @@ from scipy.special import expit, gammainc, logsumexp
 tfd = tfp.distributions
 vh.use_book_style()
 plt.rcParams["figure.figsize"] = (7, 4)
-BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
 
 
 # %%
@@ -87,8 +107,8 @@ def errors_off(samples: np.ndarray, exact: float) -> float:
 #   expectation $\int q(z) f(z) dz$.
 #
 # The helper `errors_off` is the yardstick for every Monte Carlo check. The mean of $n$ independent samples has the standard
-# error (standard deviation)/$\sqrt n$. A correct formula lands within a few standard errors. We accept four: with a
-# correct formula and a fresh seed, a check fails about once in 16,000 runs. The seeds are fixed, so yours will not.
+# error (standard deviation)/$\sqrt n$. A correct formula lands within a few standard errors. We accept four at most: with a
+# correct formula and a fresh seed, a check fails about once in 16,000 runs. The seeds are fixed, so the cells as they stand do not fail.
 
 # %% [markdown]
 # ## 1.1 The model, and the three integrals in its way
@@ -108,7 +128,7 @@ def errors_off(samples: np.ndarray, exact: float) -> float:
 # 2. draw the image from a distribution whose parameters a network computes from $z$: $x \sim p_\theta(x \mid z)$.
 #
 # The network in step 2 is the **decoder**, with parameters $\theta$. The encoder comes later, as a tool for fitting this model. The first
-# check shows the freedom that the plain autoencoder leaves, and that a prior takes away.
+# check shows the freedom that the plain autoencoder leaves, and that a prior takes away (all but rotations: section 1.2 returns to them).
 
 # %%
 rng = np.random.default_rng(0)
@@ -146,7 +166,7 @@ print(
 # $$
 #
 # The paper makes two assumptions (section 2.1). The prior and the likelihood come from parametric families, and their
-# densities are differentiable almost everywhere in $\theta$ and in $z$. The data set is $N$ independent draws
+# densities are differentiable in $\theta$ and in $z$ almost everywhere, that is, except on a set of volume zero. The data set is $N$ independent draws
 # $x^{(1)}, \dots, x^{(N)}$ from the model; each has its own code $z^{(i)}$.
 #
 # | Known | Not known |
@@ -157,7 +177,7 @@ print(
 #
 # Three things are wanted:
 #
-# 1. **Estimate $\theta$**, by maximum likelihood, or by the maximum a posteriori if there is a prior on $\theta$. This is the aim if you want to generate.
+# 1. **Estimate $\theta$**, by maximum likelihood, or by the maximum of the posterior of $\theta$ (maximum a posteriori) if there is a prior on $\theta$. This is the aim if you want to generate.
 # 2. **Infer $z$ from $x$** for a given $\theta$. This is the aim if you want codes.
 # 3. **Infer $x$ marginally**: fill in missing pixels, remove noise. This needs $p_\theta(x)$ as a prior on images.
 #
@@ -183,17 +203,19 @@ print(
 # p_\theta(z \mid x) = \frac{p(z) p_\theta(x \mid z)}{p_\theta(x)}. \tag{1.3}
 # $$
 #
-# Its denominator is the first integral. The EM algorithm ([Dempster, Laird & Rubin 1977](../book/bibliography.md)) needs expectations under this posterior, so
+# Its denominator is the first integral. The expectation–maximisation (EM) algorithm, the classical fit for models with hidden variables ([Dempster, Laird & Rubin 1977](../book/bibliography.md)), needs expectations under this posterior, so
 # EM is out.
 #
-# **Third, the mean-field expectations.** Classical variational Bayes replaces the posterior by a simple density $q(z)$ and needs
+# **Third, the mean-field expectations.** Classical variational Bayes replaces the posterior by a simple density $q(z)$, usually a product over the
+# entries of $z$ ("mean field"), and needs
 # $\mathbb{E}_{q}[\log p_\theta(x \mid z)]$ in closed form. With even one hidden layer there is none.
 #
 # On top of that the **data set is large**. Methods that touch every data point for each update, or that run a sampling chain for each data point (Monte Carlo EM),
 # are too slow.
 #
 # All of this is easiest to see in a model so small that the integrals can still be done. Here is a VAE decoder with four binary pixels and one
-# hidden layer of three tanh units. It has $2^4 = 16$ possible images.
+# hidden layer of three tanh units. For each pixel it returns a **logit** $\ell$, a real number; the pixel is white with probability
+# $1/(1 + e^{-\ell})$. There are $2^4 = 16$ possible images.
 
 # %%
 HIDDEN, PIXELS = 3, 4
@@ -210,14 +232,16 @@ def tiny_decoder(latent_dim: int, seed: int = 1) -> dict[str, np.ndarray]:
     }
 
 
-def tiny_log_likelihood(x: np.ndarray, z: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray:
+def tiny_log_likelihood(
+    x: np.ndarray, z: np.ndarray, weights: dict[str, np.ndarray]
+) -> np.ndarray:
     """log p(x | z) in nats, shape [n], for one image x [PIXELS] and codes z [n, latent_dim]."""
     logits = np.tanh(z @ weights["A"] + weights["a"]) @ weights["B"] + weights["b"]
     return (x * logits - np.logaddexp(0.0, logits)).sum(axis=-1)
 
 
 # %% [markdown]
-# The likelihood is a product of Bernoulli densities, one per pixel; section 1.7 derives the line that computes its logarithm.
+# The likelihood is a product of Bernoulli probabilities, one per pixel; section 1.7 derives the line that computes its logarithm.
 #
 # To integrate, use **Gauss–Hermite quadrature**. It replaces $\int \mathcal{N}(z; 0, 1) f(z) dz$ by a weighted sum $\sum_k w_k f(t_k)$
 # over $n$ cleverly placed nodes. In $J$ dimensions it takes the product grid, with $n^J$ nodes.
@@ -228,15 +252,21 @@ def gauss_hermite(latent_dim: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [n**latent_dim, latent_dim] and weights [n**latent_dim] for expectations under N(0, I)."""
     t, w = np.polynomial.hermite_e.hermegauss(n)
     w = w / math.sqrt(2 * math.pi)
-    nodes = np.stack(np.meshgrid(*[t] * latent_dim, indexing="ij"), axis=-1).reshape(-1, latent_dim)
-    weights = np.stack(np.meshgrid(*[w] * latent_dim, indexing="ij"), axis=-1).reshape(-1, latent_dim)
+    nodes = np.stack(np.meshgrid(*[t] * latent_dim, indexing="ij"), axis=-1).reshape(
+        -1, latent_dim
+    )
+    weights = np.stack(np.meshgrid(*[w] * latent_dim, indexing="ij"), axis=-1).reshape(
+        -1, latent_dim
+    )
     return nodes, weights.prod(axis=1)
 
 
 tiny = tiny_decoder(latent_dim=1)
 nodes, node_weights = gauss_hermite(1, 80)
 all_images = np.array(list(itertools.product([0.0, 1.0], repeat=PIXELS)))
-p_by_hermite = np.array([node_weights @ np.exp(tiny_log_likelihood(x, nodes, tiny)) for x in all_images])
+p_by_hermite = np.array(
+    [node_weights @ np.exp(tiny_log_likelihood(x, nodes, tiny)) for x in all_images]
+)
 
 
 def joint_density(z: float, x: np.ndarray) -> float:
@@ -244,15 +274,22 @@ def joint_density(z: float, x: np.ndarray) -> float:
     return stats.norm.pdf(z) * np.exp(tiny_log_likelihood(x, np.array([[z]]), tiny))[0]
 
 
-p_by_quad = np.array([integrate.quad(joint_density, -10, 10, args=(x,), epsabs=1e-13)[0] for x in all_images])
+p_by_quad = np.array(
+    [
+        integrate.quad(joint_density, -10, 10, args=(x,), epsabs=1e-13)[0]
+        for x in all_images
+    ]
+)
 assert np.max(np.abs(p_by_hermite - p_by_quad)) < 1e-8
 assert abs(p_by_quad.sum() - 1) < 1e-8
-print("checked: two quadratures agree on p(x) for all 16 images, and the 16 probabilities sum to 1 (below 1e-8)")
+print(
+    "checked: two quadratures agree on p(x) for all 16 images, and the 16 probabilities sum to 1 (below 1e-8)"
+)
 
 # %% [markdown]
 # The first integral, (1.2), is done: two different rules give the same $p_\theta(x)$, and it is a probability distribution over all images.
 #
-# With it come the other two. The next cell takes the image (1, 0, 1, 1), builds its posterior by (1.3), and asks whether it
+# The other two can be done now as well. The next cell takes the image (1, 0, 1, 1), builds its posterior by (1.3), and asks whether it
 # is a Gaussian. The **skewness** $\mathbb{E}[(z - \mathbb{E} z)^3] / \mathrm{sd}^3$ is zero for every Gaussian.
 
 # %%
@@ -262,7 +299,9 @@ p_x = integrate.quad(joint_density, -10, 10, args=(x_tiny,), epsabs=1e-13)[0]
 
 def posterior_moment(function) -> float:
     """Expectation of function(z) under p(z | x) = p(x, z) / p(x)."""
-    return integrate.quad(lambda z: function(z) * joint_density(z, x_tiny) / p_x, -10, 10, epsabs=1e-12)[0]
+    return integrate.quad(
+        lambda z: function(z) * joint_density(z, x_tiny) / p_x, -10, 10, epsabs=1e-12
+    )[0]
 
 
 mean = posterior_moment(lambda z: z)
@@ -270,7 +309,9 @@ variance = posterior_moment(lambda z: (z - mean) ** 2)
 skewness = posterior_moment(lambda z: (z - mean) ** 3) / variance**1.5
 assert abs(posterior_moment(lambda z: 1.0) - 1) < 1e-8
 assert abs(skewness) > 0.3
-print("checked: the posterior integrates to 1, and its skewness is above 0.3 in size: it is not Gaussian")
+print(
+    "checked: the posterior integrates to 1, and its skewness is above 0.3 in size: it is not Gaussian"
+)
 
 # %% [markdown]
 # So the second integral gives a density that is in no textbook family, although the prior is Gaussian and the network has three hidden units.
@@ -289,7 +330,9 @@ by_monte_carlo = tiny_log_likelihood(x_tiny, z, tiny)
 
 assert errors_off(by_monte_carlo, by_quadrature) < 4
 assert errors_off(by_monte_carlo, at_the_mean) > 20
-print("checked: quadrature and Monte Carlo agree within 4 standard errors; the value at the mean is over 20 away")
+print(
+    "checked: quadrature and Monte Carlo agree within 4 standard errors; the value at the mean is over 20 away"
+)
 
 # %% [markdown]
 # Monte Carlo gave the third integral without any formula: sample, evaluate, average. This is the door that the VAE goes through. The
@@ -298,7 +341,7 @@ print("checked: quadrature and Monte Carlo agree within 4 standard errors; the v
 # ### Why not simply use quadrature?
 #
 # Because its cost grows exponentially with the latent dimension $J$. The next cell takes such decoders with $J = 1$ to 4. For each it finds the smallest
-# $n$ from which on the error in $\log p_\theta(x)$ stays below 0.001 nats for all 16 images, and counts the decoder evaluations, $n^J$.
+# $n$ from which on the error in $\log p_\theta(x)$ stays below 0.001 nats for all 16 images (against the finest grid that it tries), and counts the decoder evaluations, $n^J$.
 
 
 # %%
@@ -306,19 +349,26 @@ def log_marginals_by_quadrature(latent_dim: int, n: int) -> np.ndarray:
     """log p(x) of all 16 images under a tiny model, with n nodes per latent dimension."""
     nodes, weights = gauss_hermite(latent_dim, n)
     decoder = tiny_decoder(latent_dim)
-    return np.log([weights @ np.exp(tiny_log_likelihood(x, nodes, decoder)) for x in all_images])
+    return np.log(
+        [weights @ np.exp(tiny_log_likelihood(x, nodes, decoder)) for x in all_images]
+    )
 
 
 cost = {}
 for latent_dim, finest in [(1, 40), (2, 24), (3, 16), (4, 12)]:
-    values = np.array([log_marginals_by_quadrature(latent_dim, n) for n in range(2, finest + 1)])
+    values = np.array(
+        [log_marginals_by_quadrature(latent_dim, n) for n in range(2, finest + 1)]
+    )
     error = np.abs(values - values[-1]).max(axis=1)
     n_needed = 2 + np.flatnonzero(error > 1e-3)[-1] + 1
     cost[latent_dim] = int(n_needed) ** latent_dim
 
 assert all(cost[j + 1] > 2 * cost[j] for j in (1, 2, 3))
 assert cost[4] > 100 * cost[1]
-print("checked: from J = 1 to J = 4 the cost grows over 100 times; decoder evaluations by J:", cost)
+print(
+    "checked: from J = 1 to J = 4 the cost grows over 100 times; decoder evaluations by J:",
+    cost,
+)
 
 # %% mystnb={"image": {"alt": "Decoder evaluations for one image against the latent dimension J, on a logarithmic axis. Four measured points for J from 1 to 4 rise along a straight line, and its dashed continuation passes a million billion evaluations before J reaches 20."}}
 dims = np.array(list(cost))
@@ -326,15 +376,33 @@ slope, intercept = np.polyfit(dims, np.log10(list(cost.values())), 1)
 line = np.arange(1, 21)
 
 fig, ax = plt.subplots()
-ax.semilogy(line, 10 ** (intercept + slope * line), "--", color=SKY, label="straight line through the four, continued")
-ax.semilogy(dims, list(cost.values()), "o", color=BLUE, markersize=8, label="measured, error below 0.001 nats")
-ax.set(xlabel="latent dimension J", ylabel="decoder evaluations for one image", xticks=[1, 5, 10, 15, 20])
+ax.semilogy(
+    line,
+    10 ** (intercept + slope * line),
+    "--",
+    color=SKY,
+    label="straight line through the four, continued",
+)
+ax.semilogy(
+    dims,
+    list(cost.values()),
+    "o",
+    color=BLUE,
+    markersize=8,
+    label="measured, error below 0.001 nats",
+)
+ax.set(
+    xlabel="latent dimension J",
+    ylabel="decoder evaluations for one image",
+    xticks=[1, 5, 10, 15, 20],
+)
 ax.set_title("Quadrature: the price of one log p(x)")
 ax.legend()
 plt.show()
+assert 10 ** (intercept + slope * 20) > 1e16  # the number in the next sentence
 
 # %% [markdown]
-# On a logarithmic axis the cost is close to a straight line. At the $J = 20$ of a common VAE, the line stands beyond any computer, for one image and one value of
+# On a logarithmic axis the cost is close to a straight line. At the $J = 20$ of a common VAE, the line is above $10^{16}$ decoder evaluations, for one image and one value of
 # $\theta$. Quadrature is our referee for tiny models. It is not a method.
 
 # %% [markdown]
@@ -350,16 +418,49 @@ plt.show()
 #
 # *Claim:* it is at least zero, and zero only if $q = r$ almost everywhere.
 #
-# *Proof.* The tangent of $\log t$ at $t = 1$ is $t - 1$, and the logarithm is strictly concave, so $\log t \le t - 1$ with equality only at $t = 1$. Put $t = r(z)/q(z)$:
+# *Proof.* The tangent of $\log t$ at $t = 1$ is $t - 1$, and the logarithm is strictly concave: it lies below its tangents and meets each in one point. So $\log t \le t - 1$ with equality only at $t = 1$. Put $t = r(z)/q(z)$:
 #
 # $$
 # -\mathrm{KL}(q \Vert r) = \int q \log \frac{r}{q} dz \le \int q \left( \frac{r}{q} - 1 \right) dz = \int r dz - \int q dz \le 1 - 1 = 0.
 # $$
 #
-# (The integrals run over the region where $q > 0$, so $\int r dz \le 1$ there.) Equality needs $r = q$ wherever $q > 0$. ∎
+# (The integrals run over the region where $q > 0$, so $\int r dz \le 1$ there.) Equality needs $r = q$ wherever $q > 0$; then $r$ has no mass left elsewhere. ∎
 #
 # It is not symmetric: $\mathrm{KL}(q \Vert r)$ and $\mathrm{KL}(r \Vert q)$ are different numbers. The VAE uses the first, with $q$ in front. Section 1.9 meets the
 # second.
+#
+# Try it on densities of any shape: 200 random pairs of mixtures of two Gaussians, integrated on a fine grid.
+
+# %%
+grid = np.linspace(-12, 12, 4001)
+rng = np.random.default_rng(20)
+
+
+def random_mixture() -> np.ndarray:
+    """The density of a random mixture of two Gaussians on the grid."""
+    weight, means, sds = rng.random(), rng.uniform(-3, 3, 2), rng.uniform(0.5, 1.5, 2)
+    first, second = stats.norm.pdf(grid[:, None], means, sds).T
+    return weight * first + (1 - weight) * second
+
+
+def kl_on_grid(q: np.ndarray, r: np.ndarray) -> float:
+    """KL(q || r), equation (1.4), by the trapezoidal rule."""
+    return integrate.trapezoid(q * np.log(q / r), grid)
+
+
+pairs = [(random_mixture(), random_mixture()) for _ in range(200)]
+forward = np.array([kl_on_grid(q, r) for q, r in pairs])
+backward = np.array([kl_on_grid(r, q) for q, r in pairs])
+to_itself = np.array([kl_on_grid(q, q) for q, _ in pairs])
+
+assert min(forward.min(), backward.min()) > 1e-4
+assert np.abs(to_itself).max() < 1e-12
+assert np.abs(forward - backward).max() > 0.1
+print("checked: 400 divergences are positive, 200 of a density to itself are zero")
+print("the two directions differ by more than 0.1 nats for some pairs")
+
+# %% [markdown]
+# No pair goes below zero, in either direction. Equal densities give exactly zero.
 #
 # ### First route: split log p(x)
 #
@@ -404,7 +505,7 @@ plt.show()
 # %% [markdown]
 # ### Second route: Jensen's inequality
 #
-# A function is concave if it lies below its tangents. Then $\mathbb{E}[\log w] \le \log \mathbb{E}[w]$ for every positive random variable $w$: take the tangent of the logarithm at
+# The same tangent argument gives Jensen's inequality, $\mathbb{E}[\log w] \le \log \mathbb{E}[w]$ for every positive random variable $w$. Take the tangent of the logarithm at
 # $c = \mathbb{E}[w]$, that is $\log w \le \log c + (w - c)/c$, and average; the last term vanishes.
 #
 # Now write (1.2) as an average over $q$ of the **importance weight** $w(z) = p_\theta(x, z) / q_\phi(z \mid x)$:
@@ -428,7 +529,12 @@ def log_q(z: float) -> float:
 
 def expect_under_q(function) -> float:
     """Expectation of function(z) under q, by adaptive quadrature over 12 standard deviations each side."""
-    return integrate.quad(lambda z: math.exp(log_q(z)) * function(z), mu - 12 * sigma, mu + 12 * sigma, epsabs=1e-12)[0]
+    return integrate.quad(
+        lambda z: math.exp(log_q(z)) * function(z),
+        mu - 12 * sigma,
+        mu + 12 * sigma,
+        epsabs=1e-12,
+    )[0]
 
 
 def log_joint(z: float) -> float:
@@ -438,7 +544,9 @@ def log_joint(z: float) -> float:
 
 elbo_1 = expect_under_q(lambda z: log_joint(z) - log_q(z))  # equation (1.6)
 kl_to_prior = expect_under_q(lambda z: log_q(z) - stats.norm.logpdf(z))
-elbo_2 = -kl_to_prior + expect_under_q(lambda z: tiny_log_likelihood(x_tiny, np.array([[z]]), tiny)[0])  # (1.7)
+elbo_2 = -kl_to_prior + expect_under_q(
+    lambda z: tiny_log_likelihood(x_tiny, np.array([[z]]), tiny)[0]
+)  # (1.7)
 kl_to_posterior = expect_under_q(lambda z: log_q(z) - (log_joint(z) - math.log(p_x)))
 mean_weight = expect_under_q(lambda z: math.exp(log_joint(z) - log_q(z)))
 
@@ -446,7 +554,9 @@ assert abs(elbo_1 - elbo_2) < 1e-8
 assert abs(kl_to_posterior + elbo_1 - math.log(p_x)) < 1e-8
 assert kl_to_posterior > 0.05 and kl_to_prior > 0
 assert abs(mean_weight - p_x) < 1e-8
-print("checked: both forms of the ELBO agree, KL + ELBO = log p(x), and the mean weight is p(x) (below 1e-8)")
+print(
+    "checked: both forms of the ELBO agree, KL + ELBO = log p(x), and the mean weight is p(x) (below 1e-8)"
+)
 
 # %% [markdown]
 # The identity holds for a model without a closed form, to the accuracy of the quadrature. The gap is positive, as it must be.
@@ -460,6 +570,8 @@ print("checked: both forms of the ELBO agree, KL + ELBO = log p(x), and the mean
 # $$
 #
 # $W$ is a $D \times J$ matrix, $m$ the mean of the data, $s$ the standard deviation of the pixel noise, $D$ the number of pixels.
+#
+# For a $D$-dimensional Gaussian with covariance matrix $C$, $\log \mathcal{N}(x; m, C) = -\frac{1}{2} (D \log 2\pi + \log \det C + (x - m)^\top C^{-1} (x - m))$.
 #
 # *The marginal.* $x = m + W z + s \varepsilon$ with independent standard Gaussians $z$ and $\varepsilon$ is a linear map of Gaussians, so it is Gaussian. Its mean is $m$. Its covariance is
 # $\mathbb{E}[(Wz + s\varepsilon)(Wz + s\varepsilon)^\top] = W W^\top + s^2 I$, since $\mathbb{E}[z z^\top] = I$ and the cross terms vanish:
@@ -499,13 +611,17 @@ def log_marginal(x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float) -> float
     return stats.multivariate_normal.logpdf(x, m, W @ W.T + s**2 * np.eye(len(m)))
 
 
-def posterior(x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float) -> tuple[np.ndarray, np.ndarray]:
+def posterior(
+    x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean [J] and precision [J, J] of p(z | x) of pPCA, equation (1.11)."""
     P = W.T @ W / s**2 + np.eye(W.shape[1])
     return np.linalg.solve(P, W.T @ (x - m)) / s**2, P
 
 
-def log_likelihood(x: np.ndarray, z: np.ndarray, W: np.ndarray, m: np.ndarray, s: float) -> np.ndarray:
+def log_likelihood(
+    x: np.ndarray, z: np.ndarray, W: np.ndarray, m: np.ndarray, s: float
+) -> np.ndarray:
     """log p(x | z) of pPCA, shape [n], for codes z [n, J]."""
     return stats.norm.logpdf(x, m + z @ W.T, s).sum(axis=-1)
 
@@ -516,11 +632,17 @@ nodes, node_weights = gauss_hermite(J, 60)
 by_quadrature = math.log(node_weights @ np.exp(log_likelihood(x, nodes, W, m, s)))
 z = np.random.default_rng(2).normal(size=(50, J))
 log_prior = stats.norm.logpdf(z).sum(axis=1)
-by_bayes = log_prior + log_likelihood(x, z, W, m, s) - stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(P))
+by_bayes = (
+    log_prior
+    + log_likelihood(x, z, W, m, s)
+    - stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(P))
+)
 
 assert abs(by_quadrature - log_px) < 1e-8
 assert np.max(np.abs(by_bayes - log_px)) < 1e-10
-print("checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 random codes (below 1e-10)")
+print(
+    "checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 random codes (below 1e-10)"
+)
 
 # %% [markdown]
 # Bayes' rule at *any* code gives the same $\log p(x)$. That is what it means for the posterior to be right.
@@ -528,7 +650,7 @@ print("checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 ran
 # %% [markdown]
 # ### The ELBO and its gap in closed form
 #
-# Take a Gaussian $q = \mathcal{N}(\mu, S)$ with any mean and any covariance. Two facts are needed, both from $\mathbb{E}_q[z z^\top] = S + \mu \mu^\top$.
+# Take a Gaussian $q = \mathcal{N}(\mu, S)$ with any mean and any covariance. One fact about averages of quadratic functions does all the work.
 # For a symmetric matrix $Q$,
 #
 # $$
@@ -549,7 +671,7 @@ print("checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 ran
 # \mathrm{KL}(q \Vert r) = \frac{1}{2} \left( \mathrm{tr}(P S) + (\mu - \nu)^\top P (\mu - \nu) - J - \log \det P - \log \det S \right). \tag{1.14}
 # $$
 #
-# *The reconstruction term.* In pPCA, $\log p_\theta(x \mid z)$ is quadratic in $z$, so (1.12) applies again, with $Q = W^\top W$:
+# *The reconstruction term.* In pPCA, $\log p_\theta(x \mid z)$ is quadratic in $z$. The vector $W z$ has the mean $W \mu$ and the covariance $W S W^\top$. So apply (1.12) to it, with $Q = I$ and $c = x - m$:
 #
 # $$
 # \mathbb{E}_q[\log p_\theta(x \mid z)] = -\frac{D}{2} \log(2 \pi s^2) - \frac{1}{2 s^2} \left( \lVert x - m - W \mu \rVert^2 + \mathrm{tr}(W S W^\top) \right). \tag{1.15}
@@ -562,14 +684,18 @@ print("checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 ran
 def kl_gaussians(mu, S, nu, P) -> float:
     """KL(N(mu, S) || N(nu, inverse of P)) in nats, equation (1.14)."""
     quadratic = np.trace(P @ S) + (mu - nu) @ P @ (mu - nu)
-    return 0.5 * (quadratic - len(mu) - np.linalg.slogdet(P)[1] - np.linalg.slogdet(S)[1])
+    return 0.5 * (
+        quadratic - len(mu) - np.linalg.slogdet(P)[1] - np.linalg.slogdet(S)[1]
+    )
 
 
 def elbo_exact(x, W, m, s, mu, S) -> float:
     """The ELBO of pPCA for q = N(mu, S) in nats: equation (1.15) minus (1.14) to the prior."""
     J = len(mu)
     squared_error = np.sum((x - m - W @ mu) ** 2) + np.trace(W @ S @ W.T)
-    reconstruction = -0.5 * len(x) * math.log(2 * math.pi * s**2) - squared_error / (2 * s**2)
+    reconstruction = -0.5 * len(x) * math.log(2 * math.pi * s**2) - squared_error / (
+        2 * s**2
+    )
     return reconstruction - kl_gaussians(mu, S, np.zeros(J), np.eye(J))
 
 
@@ -585,7 +711,9 @@ for _ in range(20):
 assert np.max(np.abs(errors)) < 1e-10
 assert min(gaps) > 0
 assert abs(elbo_exact(x, W, m, s, nu, np.linalg.inv(P)) - log_px) < 1e-10
-print("checked: KL + ELBO = log p(x) for 20 arbitrary q, and the ELBO touches log p(x) at the posterior (below 1e-10)")
+print(
+    "checked: KL + ELBO = log p(x) for 20 arbitrary q, and the ELBO touches log p(x) at the posterior (below 1e-10)"
+)
 
 # %% [markdown]
 # The decomposition (1.5) holds for good and bad $q$ alike. The last assert is the case of equality: with $q$ equal to the posterior, the bound is tight.
@@ -596,20 +724,24 @@ print("checked: KL + ELBO = log p(x) for 20 arbitrary q, and the ELBO touches lo
 mu, S = nu + np.array([0.3, -0.2]), np.diag([0.5, 0.4])
 z = np.random.default_rng(4).multivariate_normal(mu, S, size=200_000)
 log_weights = (
-    stats.norm.logpdf(z).sum(axis=1) + log_likelihood(x, z, W, m, s) - stats.multivariate_normal.logpdf(z, mu, S)
+    stats.norm.logpdf(z).sum(axis=1)
+    + log_likelihood(x, z, W, m, s)
+    - stats.multivariate_normal.logpdf(z, mu, S)
 )
 
 assert errors_off(log_weights, elbo_exact(x, W, m, s, mu, S)) < 4
 assert errors_off(np.exp(log_weights), math.exp(log_px)) < 4
 assert errors_off(log_weights, log_px) > 100
-print("checked: mean log-weight = ELBO, mean weight = p(x), each within 4 standard errors; the two are over 100 apart")
+print(
+    "checked: mean log-weight = ELBO, mean weight = p(x), each within 4 standard errors; the two are over 100 apart"
+)
 
 # %% [markdown]
 # The mean of the log and the log of the mean differ. Their difference is the gap.
 #
 # ### The best diagonal q, and its gap
 #
-# The usual encoder has a *diagonal* covariance: $q = \mathcal{N}(\mu, \mathrm{diag}(\sigma_1^2, \dots, \sigma_J^2))$. How good can it be when the posterior is tilted?
+# The usual encoder has a *diagonal* covariance: $q = \mathcal{N}(\mu, \mathrm{diag}(\sigma_1^2, \dots, \sigma_J^2))$. How good can it be when the posterior is tilted, that is, when its entries are correlated?
 # Minimise (1.14) over $\mu$ and $\sigma_j^2$. With $S$ diagonal, $\mathrm{tr}(PS) = \sum_j P_{jj} \sigma_j^2$ and $\log \det S = \sum_j \log \sigma_j^2$.
 #
 # - The only term with $\mu$ is $(\mu - \nu)^\top P (\mu - \nu) \ge 0$. It is zero at $\mu = \nu$.
@@ -624,8 +756,8 @@ print("checked: mean log-weight = ELBO, mean weight = p(x), each within 4 standa
 # *When does it vanish?* Hadamard's inequality says $\det P \le \prod_j P_{jj}$ for a positive definite matrix, with equality exactly when $P$ is diagonal. Our derivation has just proved it: the gap is a KL, hence at least
 # zero, and it is zero only if the diagonal $q$ *is* the posterior, that is, if $P$ is diagonal. By (1.11) this means that $W^\top W$ is diagonal: the columns of $W$ are orthogonal.
 #
-# Two consequences are worth a pause. The best variances are $1/P_{jj}$, the *conditional* variances of the posterior (all other codes held fixed). They are never larger than the marginal variances $(P^{-1})_{jj}$. A diagonal $q$
-# fitted with this KL is too narrow. And the gap depends on $\theta$: training $\theta$ on the bound will favour decoders whose posterior is easy for $q$.
+# Two consequences are worth a pause. The best variances are $1/P_{jj}$, the *conditional* variances of the posterior (all other codes held fixed). They are never larger than the marginal variances $(P^{-1})_{jj}$: by Cauchy–Schwarz with the unit vector $e_j$, $1 = (e_j^\top P^{1/2} P^{-1/2} e_j)^2 \le P_{jj} (P^{-1})_{jj}$. A diagonal $q$
+# fitted with this KL is too narrow, unless there is no tilt. And the gap depends on $\theta$: training $\theta$ on the bound will favour decoders whose posterior is easy for $q$.
 
 
 # %%
@@ -634,14 +766,21 @@ def diagonal_elbo(parameters: np.ndarray) -> float:
     return elbo_exact(x, W, m, s, parameters[:J], np.diag(np.exp(parameters[J:])))
 
 
-found = optimize.minimize(lambda parameters: -diagonal_elbo(parameters), np.zeros(2 * J), method="BFGS", tol=1e-10)
+found = optimize.minimize(
+    lambda parameters: -diagonal_elbo(parameters),
+    np.zeros(2 * J),
+    method="BFGS",
+    tol=1e-10,
+)
 gap_formula = 0.5 * (np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])
 
 assert np.max(np.abs(found.x[:J] - nu)) < 1e-4
 assert np.max(np.abs(np.exp(found.x[J:]) - 1 / np.diag(P))) < 1e-4
 assert abs((log_px + found.fun) - gap_formula) < 1e-8
 assert np.all(1 / np.diag(P) < np.diag(np.linalg.inv(P)))
-print(f"checked: an optimiser finds the same q and the same gap (below 1e-8); the gap is {gap_formula:.3f} nats")
+print(
+    f"checked: an optimiser finds the same q and the same gap (below 1e-8); the gap is {gap_formula:.3f} nats"
+)
 
 # %% [markdown]
 # A numerical optimiser that knows nothing of (1.16) lands on it.
@@ -652,12 +791,16 @@ print(f"checked: an optimiser finds the same q and the same gap (below 1e-8); th
 _, R = np.linalg.eigh(W.T @ W)
 W_rotated = W @ R
 nu_rotated, P_rotated = posterior(x, W_rotated, m, s)
-best_diagonal = elbo_exact(x, W_rotated, m, s, nu_rotated, np.diag(1 / np.diag(P_rotated)))
+best_diagonal = elbo_exact(
+    x, W_rotated, m, s, nu_rotated, np.diag(1 / np.diag(P_rotated))
+)
 
 assert abs(log_marginal(x, W_rotated, m, s) - log_px) < 1e-10
 assert abs(best_diagonal - log_px) < 1e-10
 assert gap_formula > 0.1
-print("checked: after the rotation log p(x) is unchanged and the best diagonal q has no gap (below 1e-10)")
+print(
+    "checked: after the rotation log p(x) is unchanged and the best diagonal q has no gap (below 1e-10)"
+)
 
 # %% [markdown]
 # The same model of the data, with other axes in the latent space, has a gap of zero. A VAE with a diagonal $q$ is not indifferent to rotation, although the likelihood is.
@@ -671,21 +814,28 @@ print("checked: after the rotation log p(x) is unchanged and the best diagonal q
 # \nabla_\theta \mathcal{L} = \nabla_\theta \log p_\theta(x) \quad \text{at } \theta_0. \tag{1.17}
 # $$
 #
-# The bound does not only touch the curve. It has the same slope. That is why climbing the bound climbs the likelihood, and it is the M-step of EM. Checked by finite differences in a factor $a$ that multiplies $W$.
+# The bound does not only touch the curve. It has the same slope. That is why climbing the bound climbs the likelihood. (Climbing in $\theta$ with $q$ fixed at the posterior is the M-step of EM.) Checked by finite differences in a factor $a$ that multiplies $W$.
 
 # %%
 S = np.linalg.inv(P)  # q is the posterior at a = 1, and stays there
 h = 1e-5
-slope_of_log_p = (log_marginal(x, (1 + h) * W, m, s) - log_marginal(x, (1 - h) * W, m, s)) / (2 * h)
-slope_of_elbo = (elbo_exact(x, (1 + h) * W, m, s, nu, S) - elbo_exact(x, (1 - h) * W, m, s, nu, S)) / (2 * h)
-slope_with_other_q = (elbo_exact(x, (1 + h) * W, m, s, nu + 0.2, S) - elbo_exact(x, (1 - h) * W, m, s, nu + 0.2, S)) / (
-    2 * h
-)
+slope_of_log_p = (
+    log_marginal(x, (1 + h) * W, m, s) - log_marginal(x, (1 - h) * W, m, s)
+) / (2 * h)
+slope_of_elbo = (
+    elbo_exact(x, (1 + h) * W, m, s, nu, S) - elbo_exact(x, (1 - h) * W, m, s, nu, S)
+) / (2 * h)
+slope_with_other_q = (
+    elbo_exact(x, (1 + h) * W, m, s, nu + 0.2, S)
+    - elbo_exact(x, (1 - h) * W, m, s, nu + 0.2, S)
+) / (2 * h)
 
 assert abs(slope_of_log_p - slope_of_elbo) < 1e-7
 assert abs(slope_of_log_p) > 0.1
 assert abs(slope_of_log_p - slope_with_other_q) > 0.1
-print("checked: equal slopes at the posterior (below 1e-7); with another q the slopes differ by over 0.1")
+print(
+    "checked: equal slopes at the posterior (below 1e-7); with another q the slopes differ by over 0.1"
+)
 
 # %% [markdown]
 # With another $q$ the slope is off. A poor encoder biases the training of the decoder.
@@ -705,7 +855,7 @@ print("checked: equal slopes at the posterior (below 1e-7); with another q the s
 #
 # ### The score-function gradient
 #
-# Move the gradient under the integral (allowed when $q_\phi$ is smooth in $\phi$, its support does not move with $\phi$, and the integrand's derivative is bounded by an integrable function). Then use the chain rule for the logarithm, $\nabla_\phi \log q_\phi = \nabla_\phi q_\phi / q_\phi$, backwards:
+# Move the gradient under the integral (allowed when $q_\phi$ is smooth in $\phi$, the region where it is positive does not move with $\phi$, and the integrand's derivative is bounded by an integrable function). Then use the chain rule for the logarithm, $\nabla_\phi \log q_\phi = \nabla_\phi q_\phi / q_\phi$, backwards:
 #
 # $$
 # \nabla_\phi \int q_\phi(z) f(z) dz = \int f(z) \nabla_\phi q_\phi(z) dz = \int f(z) q_\phi(z) \nabla_\phi \log q_\phi(z) dz .
@@ -769,12 +919,23 @@ print("checked: equal slopes at the posterior (below 1e-7); with another q the s
 def score_variance(J: int, mu: float, b: float) -> float:
     """Variance of one entry of the score-function gradient with baseline b, equation (1.19)."""
     kappa = (J - 1) * (mu**2 + 1) - b
-    return mu**4 + 14 * mu**2 + 15 + 2 * kappa * (mu**2 + 3) + kappa**2 + (J - 1) * (4 * mu**2 + 2)
+    return (
+        mu**4
+        + 14 * mu**2
+        + 15
+        + 2 * kappa * (mu**2 + 3)
+        + kappa**2
+        + (J - 1) * (4 * mu**2 + 2)
+    )
 
 
 def baselines(J: int, mu: float) -> dict[str, float]:
     """The three constants b of the text."""
-    return {"none": 0.0, "mean": J * (mu**2 + 1), "best": (J - 1) * (mu**2 + 1) + mu**2 + 3}
+    return {
+        "none": 0.0,
+        "mean": J * (mu**2 + 1),
+        "best": (J - 1) * (mu**2 + 1) + mu**2 + 3,
+    }
 
 
 mu, dims = 0.5, [1, 2, 5, 10, 20, 50, 100]
@@ -785,11 +946,19 @@ for J_test in dims:
     epsilon = rng.normal(size=(40_000, J_test))
     z = mu + epsilon
     f = (z**2).sum(axis=1)
-    samples = {name: (f - b) * epsilon[:, 0] for name, b in baselines(J_test, mu).items()}
+    samples = {
+        name: (f - b) * epsilon[:, 0] for name, b in baselines(J_test, mu).items()
+    }
     samples["pathwise"] = 2 * z[:, 0]
     for name, gradient in samples.items():
-        exact = 4.0 if name == "pathwise" else score_variance(J_test, mu, baselines(J_test, mu)[name])
-        squared = (gradient - 2 * mu) ** 2  # its mean is the variance: the exact gradient is 2 mu
+        exact = (
+            4.0
+            if name == "pathwise"
+            else score_variance(J_test, mu, baselines(J_test, mu)[name])
+        )
+        squared = (
+            gradient - 2 * mu
+        ) ** 2  # its mean is the variance: the exact gradient is 2 mu
         worst_mean = max(worst_mean, errors_off(gradient, 2 * mu))
         worst_variance = max(worst_variance, errors_off(squared, exact))
         measured[name].append(squared.mean())
@@ -809,7 +978,11 @@ series = [
     ("best", "score function, best constant baseline", GREEN, "^"),
 ]
 for name, label, colour, marker in series:
-    ax.loglog(line, [score_variance(j, mu, baselines(j, mu)[name]) for j in line], color=colour)
+    ax.loglog(
+        line,
+        [score_variance(j, mu, baselines(j, mu)[name]) for j in line],
+        color=colour,
+    )
     ax.loglog(dims, measured[name], marker, color=colour, label=label)
 ax.axhline(4, color=BLUE)
 ax.loglog(dims, measured["pathwise"], "D", color=BLUE, label="pathwise (section 1.4)")
@@ -889,19 +1062,26 @@ damping = math.exp(-(sigma**2) / 2)
 exact = mu**2 + sigma**2 + damping * math.sin(mu)
 exact_d_mu = 2 * mu + damping * math.cos(mu)
 exact_d_sigma = 2 * sigma - sigma * damping * math.sin(mu)
-over_z = integrate.quad(lambda z: stats.norm.pdf(z, mu, sigma) * (z**2 + math.sin(z)), -16, 16, epsabs=1e-12)[0]
+over_z = integrate.quad(
+    lambda z: stats.norm.pdf(z, mu, sigma) * (z**2 + math.sin(z)), -16, 16, epsabs=1e-12
+)[0]
 
 assert abs(weights @ f - over_z) < 1e-8  # both sides of (1.21)
 assert abs(over_z - exact) < 1e-8
 assert abs(weights @ slope - exact_d_mu) < 1e-10  # (1.24), first half
 assert abs(weights @ (epsilon * slope) - exact_d_sigma) < 1e-10  # (1.24), second half
-print("checked: averages over z and over the noise agree (below 1e-8), both gradients are exact (below 1e-10)")
+print(
+    "checked: averages over z and over the noise agree (below 1e-8), both gradients are exact (below 1e-10)"
+)
 
 # %% [markdown]
-# In TensorFlow you do not write (1.24) yourself. Write `z = mu + sigma * epsilon` inside a `GradientTape`, and automatic differentiation applies the chain rule. If you sample first and forget how the sample came about, the path is cut.
+# In TensorFlow you do not write (1.24) yourself. Write `z = mu + sigma * epsilon` inside a `GradientTape`, which records the operations, and automatic differentiation applies the chain rule to them. If you sample first and forget how the sample came about, the path is cut.
 
 # %%
-mu_tf, sigma_tf = tf.Variable(mu, dtype=tf.float64), tf.Variable(sigma, dtype=tf.float64)
+mu_tf, sigma_tf = (
+    tf.Variable(mu, dtype=tf.float64),
+    tf.Variable(sigma, dtype=tf.float64),
+)
 noise = tf.constant(epsilon)
 with tf.GradientTape() as tape:
     z = mu_tf + sigma_tf * noise
@@ -909,20 +1089,27 @@ with tf.GradientTape() as tape:
 d_mu, d_sigma = tape.gradient(objective, [mu_tf, sigma_tf])
 
 with tf.GradientTape() as tape:
-    z = tf.stop_gradient(mu_tf + sigma_tf * noise)  # a sample that has forgotten where it came from
+    z = tf.stop_gradient(
+        mu_tf + sigma_tf * noise
+    )  # a sample that has forgotten where it came from
     objective = tf.reduce_sum(weights * (z**2 + tf.sin(z)))
 cut = tape.gradient(objective, [mu_tf, sigma_tf])
 
-assert abs(d_mu.numpy() - exact_d_mu) < 1e-10 and abs(d_sigma.numpy() - exact_d_sigma) < 1e-10
+assert (
+    abs(d_mu.numpy() - exact_d_mu) < 1e-10
+    and abs(d_sigma.numpy() - exact_d_sigma) < 1e-10
+)
 assert cut == [None, None]
-print("checked: the tape gives the exact gradients (below 1e-10) through the noise, and none when the path is cut")
+print(
+    "checked: the tape gives the exact gradients (below 1e-10) through the noise, and none when the path is cut"
+)
 
 # %% [markdown]
 # ### Three families of g
 #
-# Which distributions can be written as (1.20)? The paper (section 2.4) lists three families. Each one follows, with the complete list, a test of the samples and a test of the gradient.
+# Which distributions can be written as (1.20)? The paper (section 2.4) lists three families. Each one follows, with the complete list, a test of the samples, and a test of the gradient for one member.
 #
-# A sample is tested with the **Kolmogorov–Smirnov test**: it compares the empirical CDF of the sample with the target's CDF and returns a p-value. If the sample is right, the p-value is uniform between 0 and 1. If it is wrong, the p-value falls towards 0 as the sample grows. Each test below also checks its own sharpness: the same sample, stretched by a quarter, must fail.
+# A sample is tested with the **Kolmogorov–Smirnov test**: it compares the empirical CDF of the sample with the target's CDF and returns a **p-value**: the probability that a correct sample would differ at least as much. If the sample is right, the p-value is uniform between 0 and 1. If it is wrong, the p-value falls towards 0 as the sample grows. Each test below also checks its own sharpness: the same sample, stretched by a quarter, must fail. We ask for a p-value above 0.01, so with another seed a correct sample fails one time in a hundred.
 #
 # **Family 1: the inverse CDF.** If $u$ is uniform on $(0, 1)$ and $F$ is the CDF of the target, then $z = F^{-1}(u)$ has the CDF $F$, since $\Pr(F^{-1}(u) \le t) = \Pr(u \le F(t)) = F(t)$. It needs an $F^{-1}$ that you can write down and differentiate.
 #
@@ -958,7 +1145,9 @@ for name, (z, target) in inverse_cdf.items():
     assert np.max(np.abs(target.cdf(z) - u)) < 1e-10, name  # F(g(u)) = u
     assert stats.kstest(z, target.cdf).pvalue > 0.01, name
     assert stats.kstest(1.25 * z, target.cdf).pvalue < 1e-6, name  # the test is sharp
-print(f"checked: F(g(u)) = u (below 1e-10) and the Kolmogorov-Smirnov test for {len(inverse_cdf)} inverse CDFs")
+print(
+    f"checked: F(g(u)) = u (below 1e-10) and the Kolmogorov-Smirnov test for {len(inverse_cdf)} inverse CDFs"
+)
 
 # %% [markdown]
 # $F(g(u)) = u$ is an exact test and the sharper one; the Kolmogorov–Smirnov test sees only the samples, which is what you have when no CDF can be inverted.
@@ -967,24 +1156,32 @@ print(f"checked: F(g(u)) = u (below 1e-10) and the Kolmogorov-Smirnov test for {
 
 
 # %%
-def pathwise_and_difference(objective, parameter: float, h: float = 1e-5) -> tuple[float, float]:
+def pathwise_and_difference(
+    objective, parameter: float, h: float = 1e-5
+) -> tuple[float, float]:
     """d objective / d parameter by the tape, and by a central difference with the same noise."""
     variable = tf.Variable(parameter, dtype=tf.float64)
     with tf.GradientTape() as tape:
         value = objective(variable)
-    difference = objective(tf.constant(parameter + h, tf.float64)) - objective(tf.constant(parameter - h, tf.float64))
+    difference = objective(tf.constant(parameter + h, tf.float64)) - objective(
+        tf.constant(parameter - h, tf.float64)
+    )
     return tape.gradient(value, variable).numpy(), difference.numpy() / (2 * h)
 
 
 rate = 1.7
-by_tape, by_difference = pathwise_and_difference(lambda lam: tf.reduce_mean((-tf.math.log(1 - u) / lam) ** 2), rate)
+by_tape, by_difference = pathwise_and_difference(
+    lambda lam: tf.reduce_mean((-tf.math.log(1 - u) / lam) ** 2), rate
+)
 z = -np.log(1 - u) / rate
 per_sample = 2 * z * (-z / rate)  # f'(z) dz/dlambda
 
 assert abs(by_tape - by_difference) < 1e-6
 assert abs(by_tape - per_sample.mean()) < 1e-10
 assert errors_off(per_sample, -4 / rate**3) < 4
-print("checked: exponential, tape = finite difference (below 1e-6) = -4/rate^3 (within 4 standard errors)")
+print(
+    "checked: exponential, tape = finite difference (below 1e-6) = -4/rate^3 (within 4 standard errors)"
+)
 
 # %% [markdown]
 # **Family 2: location and scale.** If a family has a location $\mu$ and a scale $\sigma$, take its standard member (location 0, scale 1) as the noise:
@@ -1014,7 +1211,7 @@ for name, (epsilon, target) in standard.items():
     assert stats.kstest(mu + sigma * epsilon, target.cdf).pvalue > 0.01, name
     assert stats.kstest(mu + 1.25 * sigma * epsilon, target.cdf).pvalue < 1e-6, name
 
-# Elliptical: a bivariate t with 5 degrees of freedom. Its squared Mahalanobis length / 2 is F(2, 5) distributed.
+# Elliptical: a bivariate t with 5 degrees of freedom. With t = z - mu, t (A A^T)^-1 t / 2 has the F(2, 5) distribution.
 A = np.array([[1.0, 0.0], [0.7, 0.5]])
 spherical = rng.normal(size=(n, 2)) / np.sqrt(rng.chisquare(5, size=(n, 1)) / 5)
 z = mu + spherical @ A.T
@@ -1030,12 +1227,16 @@ print("checked: Kolmogorov-Smirnov tests for seven location-scale families")
 
 # %%
 epsilon = standard["Laplace"][0]
-by_tape, by_difference = pathwise_and_difference(lambda scale: tf.reduce_mean((mu + scale * epsilon) ** 2), sigma)
+by_tape, by_difference = pathwise_and_difference(
+    lambda scale: tf.reduce_mean((mu + scale * epsilon) ** 2), sigma
+)
 per_sample = 2 * (mu + sigma * epsilon) * epsilon
 
 assert abs(by_tape - by_difference) < 1e-6
 assert errors_off(per_sample, 4 * sigma) < 4
-print("checked: Laplace, tape = finite difference (below 1e-6) = 4 sigma (within 4 standard errors)")
+print(
+    "checked: Laplace, tape = finite difference (below 1e-6) = 4 sigma (within 4 standard errors)"
+)
 
 # %% [markdown]
 # **Family 3: composition.** Build $z$ from several variables that you already can draw.
@@ -1067,11 +1268,17 @@ def chi_squared_by_sum(degrees: int) -> np.ndarray:
 
 gammas = [gamma_by_sum(a) for a in (2, 3, 4)]
 composed = {
-    "log-normal": (np.exp(0.2 + 0.7 * rng.normal(size=n)), stats.lognorm(0.7, scale=math.exp(0.2))),
+    "log-normal": (
+        np.exp(0.2 + 0.7 * rng.normal(size=n)),
+        stats.lognorm(0.7, scale=math.exp(0.2)),
+    ),
     "Erlang, integer gamma": (gamma_by_sum(3, rate=1.7), stats.gamma(3, scale=1 / 1.7)),
     "chi-squared": (chi_squared_by_sum(4), stats.chi2(4)),
     "beta": (gammas[0] / (gammas[0] + gammas[1]), stats.beta(2, 3)),
-    "Dirichlet, first entry": (gammas[0] / (gammas[0] + gammas[1] + gammas[2]), stats.beta(2, 7)),
+    "Dirichlet, first entry": (
+        gammas[0] / (gammas[0] + gammas[1] + gammas[2]),
+        stats.beta(2, 7),
+    ),
     "F": ((chi_squared_by_sum(4) / 4) / (chi_squared_by_sum(6) / 6), stats.f(4, 6)),
 }
 for name, (z, target) in composed.items():
@@ -1087,12 +1294,16 @@ print(f"checked: Kolmogorov-Smirnov tests for {len(composed)} compositions")
 # %%
 mu, sigma = 0.2, 0.7
 epsilon = np.random.default_rng(9).normal(size=100_000)
-by_tape, by_difference = pathwise_and_difference(lambda scale: tf.reduce_mean(tf.exp(mu + scale * epsilon)), sigma)
+by_tape, by_difference = pathwise_and_difference(
+    lambda scale: tf.reduce_mean(tf.exp(mu + scale * epsilon)), sigma
+)
 per_sample = epsilon * np.exp(mu + sigma * epsilon)
 
 assert abs(by_tape - by_difference) < 1e-6
 assert errors_off(per_sample, sigma * math.exp(mu + sigma**2 / 2)) < 4
-print("checked: log-normal, tape = finite difference (below 1e-6) = exact (within 4 standard errors)")
+print(
+    "checked: log-normal, tape = finite difference (below 1e-6) = exact (within 4 standard errors)"
+)
 
 # %% [markdown]
 # ### When no g can be written down: implicit reparameterisation
@@ -1114,7 +1325,9 @@ print("checked: log-normal, tape = finite difference (below 1e-6) = exact (withi
 # So: draw $z$ by *any* exact sampler, rejection included, and attach the derivative (1.26) to it. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, and builds the others on it. The check compares its derivative of a gamma sample, shape 2.5, with (1.26), where $\partial F / \partial \phi$ comes from a finite difference of SciPy's incomplete gamma function.
 
 # %%
-shape = tf.fill([2000], tf.constant(2.5, tf.float64))  # a copy per sample: each sample gets its own derivative
+shape = tf.fill(
+    [2000], tf.constant(2.5, tf.float64)
+)  # a copy per sample: each sample gets its own derivative
 with tf.GradientTape() as tape:
     tape.watch(shape)
     z = tfd.Gamma(shape, tf.constant(1.0, tf.float64)).sample(seed=[1, 2])
@@ -1126,9 +1339,13 @@ dF_dalpha = (gammainc(2.5 + h, z) - gammainc(2.5 - h, z)) / (2 * h)
 dz_implicit = -dF_dalpha / stats.gamma(2.5).pdf(z)  # equation (1.26)
 
 assert np.max(np.abs(dz_by_tfp - dz_implicit)) < 1e-4
-assert errors_off(dz_by_tfp, 1.0) < 4  # E[z] = shape / rate, so its derivative in the shape is 1
+assert (
+    errors_off(dz_by_tfp, 1.0) < 4
+)  # E[z] = shape / rate, so its derivative in the shape is 1
 assert stats.kstest(z, stats.gamma(2.5).cdf).pvalue > 0.01
-print("checked: TFP's gamma derivative is the implicit one (below 1e-4), and its mean is 1 (within 4 standard errors)")
+print(
+    "checked: TFP's gamma derivative is the implicit one (below 1e-4), and its mean is 1 (within 4 standard errors)"
+)
 
 # %% [markdown]
 # TFP tells you for each distribution whether gradients flow through its samples. **Discrete** distributions never have them: a Bernoulli sample jumps from 0 to 1, so its derivative is zero almost everywhere. There you need the score function, or a continuous relaxation ([Jang, Gu & Poole 2017](../book/bibliography.md); [Maddison, Mnih & Teh 2017](../book/bibliography.md)).
@@ -1182,7 +1399,7 @@ print("gradients stop at:     ", ", ".join(d.name for d in does_not))
 # = -\frac{1}{2} \mu^2 - \mu \sigma \varepsilon - \frac{1}{2} \sigma^2 \varepsilon^2 + \frac{1}{2} \varepsilon^2 + \log \sigma .
 # $$
 #
-# Its average is $-\mathrm{KL}(q \Vert p) = \frac{1}{2} (1 + \log \sigma^2 - \mu^2 - \sigma^2)$ (the next section derives it at leisure). Subtract; $\log \sigma = \frac{1}{2} \log \sigma^2$ cancels:
+# Its average is $-\mathrm{KL}(q \Vert p) = \frac{1}{2} (1 + \log \sigma^2 - \mu^2 - \sigma^2)$ by (1.14), with $P = 1$ and $\nu = 0$ (the next section derives it at leisure). Subtract; $\log \sigma = \frac{1}{2} \log \sigma^2$ cancels:
 #
 # $$
 # \Delta = \widetilde{\mathcal{L}}_A - \widetilde{\mathcal{L}}_B = -\mu \sigma \varepsilon + \frac{1}{2} (1 - \sigma^2)(\varepsilon^2 - 1), \qquad \mathrm{Var}(\Delta) = \mu^2 \sigma^2 + \frac{1}{2} (1 - \sigma^2)^2 . \tag{1.29}
@@ -1196,7 +1413,9 @@ epsilon = np.random.default_rng(10).normal(size=(200_000, J))
 z = mu + sigma * epsilon
 log_p_x_given_z = log_likelihood(x, z, W, m, s)
 kl = 0.5 * (mu**2 + sigma**2 - 1 - np.log(sigma**2)).sum()
-sgvb_a = log_p_x_given_z + (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(axis=1)
+sgvb_a = log_p_x_given_z + (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(
+    axis=1
+)
 sgvb_b = log_p_x_given_z - kl
 delta = (-mu * sigma * epsilon + 0.5 * (1 - sigma**2) * (epsilon**2 - 1)).sum(axis=1)
 exact = elbo_exact(x, W, m, s, mu, np.diag(sigma**2))
@@ -1217,6 +1436,38 @@ print(
 # \mathrm{Cov}(\log p_\theta(x \mid z), \Delta) > -\frac{1}{2} \mathrm{Var}(\Delta). \tag{1.30}
 # $$
 #
+# Is that the right threshold? Take 60 Gaussians $q$ around the posterior, some wide and some narrow. For each, measure on one set of draws which estimator is quieter, and evaluate (1.30) on another.
+
+# %%
+rng = np.random.default_rng(21)
+
+
+def draw_terms(
+    q_mean: np.ndarray, q_sd: np.ndarray, n: int = 20_000
+) -> tuple[np.ndarray, np.ndarray]:
+    """log p(x | z) and Delta of (1.29) for n draws of the noise."""
+    noise = rng.normal(size=(n, J))
+    terms = -q_mean * q_sd * noise + 0.5 * (1 - q_sd**2) * (noise**2 - 1)
+    return log_likelihood(x, q_mean + q_sd * noise, W, m, s), terms.sum(axis=1)
+
+
+agreements, b_wins = [], []
+for _ in range(60):
+    q_mean, q_sd = nu + rng.normal(0, 0.5, J), rng.uniform(0.2, 1.5, J)
+    b_value, difference = draw_terms(q_mean, q_sd)
+    b_is_quieter = np.var(b_value) < np.var(b_value + difference)
+    b_value, difference = draw_terms(q_mean, q_sd)
+    margin = np.cov(b_value, difference)[0, 1] + 0.5 * np.var(difference)
+    if abs(margin) > 0.2 * np.var(difference):  # else too close to call
+        agreements.append(b_is_quieter == (margin > 0))
+        b_wins.append(b_is_quieter)
+
+assert len(agreements) >= 30 and all(agreements)
+assert 0 < sum(b_wins) < len(b_wins)
+print("checked: (1.30) names the quieter estimator for every q that is not too close")
+print("each of the two wins for some q")
+
+# %% [markdown]
 # The paper says that B "typically" has less variance. It is not always so. Let $q$ be the exact posterior: then $p_\theta(x, z)/q(z) = p_\theta(x)$ for every $z$, so $\widetilde{\mathcal{L}}_A = \log p_\theta(x)$ with **no variance at all**, while B is still noisy. The errors of A's two noisy parts cancel.
 #
 # What about the gradients? At an exact one-dimensional posterior $q = \mathcal{N}(\mu, \sigma^2)$, the path through $z$ contributes nothing to A (the integrand is constant in $z$). What is left of A is the explicit dependence of $-\log q_\phi$ on its parameters, minus the score:
@@ -1237,26 +1488,38 @@ print(
 # | of the $\mu$-gradient | $1/\sigma^2$ | $(1/\sigma - \sigma)^2$ |
 # | of the $\sigma$-gradient | $2/\sigma^2$ | $2 (1/\sigma - \sigma)^2 + \mu^2$ |
 #
-# For $\sigma^2 < 2$ (and a posterior under a standard normal prior with a log-concave likelihood has $\sigma \le 1$) B is quieter in $\mu$. In $\sigma$, A is quieter as soon as $\mu^2 > 2(2 - \sigma^2)$. And there is a third estimator: drop the score term from A, which has mean zero. Its gradient at the exact posterior is zero, sample by sample ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md), "sticking the landing"). The estimator chapter measures all three during training.
+# For $\sigma^2 < 2$ B is quieter in $\mu$. That is the usual case: with a standard normal prior, $-1/\sigma^2 = -1 + \frac{d^2}{dz^2} \log p_\theta(x \mid z)$, so $\sigma \le 1$ whenever $\log p_\theta(x \mid z)$ is concave in $z$. In $\sigma$, A is quieter as soon as $\mu^2 > 2(2 - \sigma^2)$. And there is a third estimator: drop the score term from A, which has mean zero. Its gradient at the exact posterior is zero, sample by sample ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md), "sticking the landing"). Chapter 4 (in preparation) measures all three during training.
 
 # %%
 n, mu0, sigma0 = 50_000, 2.1, 0.6
 epsilon = tf.constant(np.random.default_rng(11).normal(size=n))
-target, prior = tfd.Normal(tf.constant(mu0, tf.float64), sigma0), tfd.Normal(tf.constant(0.0, tf.float64), 1.0)
+target, prior = (
+    tfd.Normal(tf.constant(mu0, tf.float64), sigma0),
+    tfd.Normal(tf.constant(0.0, tf.float64), 1.0),
+)
 
 
 def gradients(estimator: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values and per-sample gradients in mu and sigma where q equals the posterior (target)."""
-    mu, sigma = tf.fill([n], tf.constant(mu0, tf.float64)), tf.fill([n], tf.constant(sigma0, tf.float64))
+    mu, sigma = (
+        tf.fill([n], tf.constant(mu0, tf.float64)),
+        tf.fill([n], tf.constant(sigma0, tf.float64)),
+    )
     with tf.GradientTape() as tape:
         tape.watch([mu, sigma])
         z = mu + sigma * epsilon
-        log_p_x_given_z = target.log_prob(z) - prior.log_prob(z)  # Bayes' rule, up to log p(x)
+        log_p_x_given_z = target.log_prob(z) - prior.log_prob(
+            z
+        )  # Bayes' rule, up to log p(x)
         if estimator == "B":
             value = log_p_x_given_z - tfd.kl_divergence(tfd.Normal(mu, sigma), prior)
         else:
             stop = tf.stop_gradient if estimator == "path" else tf.identity
-            value = log_p_x_given_z + prior.log_prob(z) - tfd.Normal(stop(mu), stop(sigma)).log_prob(z)
+            value = (
+                log_p_x_given_z
+                + prior.log_prob(z)
+                - tfd.Normal(stop(mu), stop(sigma)).log_prob(z)
+            )
     return value.numpy(), *(g.numpy() for g in tape.gradient(value, [mu, sigma]))
 
 
@@ -1264,17 +1527,27 @@ value_a, mu_a, sigma_a = gradients("A")
 value_b, mu_b, sigma_b = gradients("B")
 value_path, mu_path, sigma_path = gradients("path")
 c = 1 / sigma0 - sigma0
-assert np.ptp(value_a) < 1e-10 and errors_off(value_b**2, mu0**2 * sigma0**2 + 0.5 * (1 - sigma0**2) ** 2) < 4
+assert (
+    np.ptp(value_a) < 1e-10
+    and errors_off(value_b**2, mu0**2 * sigma0**2 + 0.5 * (1 - sigma0**2) ** 2) < 4
+)
 assert errors_off(mu_a**2, 1 / sigma0**2) < 4 and errors_off(mu_b**2, c**2) < 4
-assert errors_off(sigma_a**2, 2 / sigma0**2) < 4 and errors_off(sigma_b**2, 2 * c**2 + mu0**2) < 4
+assert (
+    errors_off(sigma_a**2, 2 / sigma0**2) < 4
+    and errors_off(sigma_b**2, 2 * c**2 + mu0**2) < 4
+)
 assert np.max(np.abs([mu_path, sigma_path])) < 1e-10
-assert mu_b.var() < mu_a.var() and sigma_a.var() < sigma_b.var() and mu0**2 > 2 * (2 - sigma0**2)
+assert (
+    mu_b.var() < mu_a.var()
+    and sigma_a.var() < sigma_b.var()
+    and mu0**2 > 2 * (2 - sigma0**2)
+)
 print(
     "checked: six variances as in the table (4 standard errors); here B wins for mu, A wins for sigma, the path gradient is 0"
 )
 
 # %% [markdown]
-# So the question "A or B?" has no single answer. It depends on the parameter and on where in training you stand. Far from the posterior, (1.30) usually favours B; near it, A.
+# So the question "A or B?" has no single answer. It depends on the parameter and on where in training you stand. A decoder that ignores $z$, as it nearly does at the start of training, has covariance zero in (1.30): B has the quieter value. At the exact posterior the covariance is $-\mathrm{Var}(\Delta)$: A has.
 #
 # ### The minibatch factor N/M
 #
@@ -1295,13 +1568,19 @@ print(
 # With $N = 8$ and $M = 3$ there are only 56 minibatches, so the average over all of them is exact.
 
 # %%
-bounds = np.random.default_rng(12).normal(-100, 10, size=8)  # eight data points with made-up ELBOs
+bounds = np.random.default_rng(12).normal(
+    -100, 10, size=8
+)  # eight data points with made-up ELBOs
 N, M = 8, 3
-estimates = np.array([N / M * bounds[list(batch)].sum() for batch in itertools.combinations(range(N), M)])
+estimates = np.array(
+    [N / M * bounds[list(batch)].sum() for batch in itertools.combinations(range(N), M)]
+)
 
 assert abs(estimates.mean() - bounds.sum()) < 1e-9
 assert abs(estimates.var() - N**2 / M * (1 - M / N) * bounds.var(ddof=1)) < 1e-8
-print(f"checked: over all {len(estimates)} minibatches the mean is the full sum (below 1e-9), the variance is (1.32)")
+print(
+    f"checked: over all {len(estimates)} minibatches the mean is the full sum (below 1e-9), the variance is (1.32)"
+)
 
 # %% [markdown]
 # In practice you divide by $N$: the mean over the minibatch estimates the mean over the data. The factor matters as soon as something else is added that is *not* summed over the data, such as a prior on $\theta$: it must be divided by $N$ too.
@@ -1315,7 +1594,7 @@ print(f"checked: over all {len(estimates)} minibatches the mean is the full sum 
 # - $V_x$, the variance over data points of the noise-free value $\mathbb{E}_\varepsilon[G]$;
 # - $V_\varepsilon$, the variance over the noise, averaged over data points.
 #
-# The mean over a minibatch is $\frac{1}{M} \sum_i \frac{1}{L} \sum_l G_{il}$. The $M$ terms are independent (points drawn with replacement). Each has the variance $V_x + V_\varepsilon / L$, by the law of total variance: the variance of the conditional mean, plus the mean of the conditional variance. So
+# The mean over a minibatch is $\frac{1}{M} \sum_i \frac{1}{L} \sum_l G_{il}$. The $M$ terms are independent if the points are drawn with replacement. (Without it, $V_x$ gets the factor $\frac{N - M}{N - 1}$, close to 1 for $M \ll N$, and the conclusion stays.) Each has the variance $V_x + V_\varepsilon / L$, by the law of total variance: the variance of the conditional mean, plus the mean of the conditional variance. So
 #
 # $$
 # \mathrm{Var} = \frac{1}{M} \left( V_x + \frac{V_\varepsilon}{L} \right) = \frac{V_x}{M} + \frac{V_\varepsilon}{L M} . \tag{1.33}
@@ -1327,7 +1606,9 @@ print(f"checked: over all {len(estimates)} minibatches the mean is the full sum 
 rng = np.random.default_rng(13)
 N = 1000
 data = m + rng.normal(size=(N, J)) @ W.T + s * rng.normal(size=(N, D))
-encoder = 0.5 * np.linalg.solve(P, W.T) / s**2  # posterior means, halved: an encoder on its way
+encoder = (
+    0.5 * np.linalg.solve(P, W.T) / s**2
+)  # posterior means, halved: an encoder on its way
 means, sigma = (data - m) @ encoder.T, 1 / np.sqrt(np.diag(P))
 
 
@@ -1337,12 +1618,24 @@ def decoder_gradient(i: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
     return (data[i, 0] - m[0] - z @ W[0]) * z[..., 0] / s**2
 
 
-splits = [(1, 100), (2, 50), (5, 20), (10, 10), (20, 5), (50, 2), (100, 1)]  # (L, M), all with L M = 100
+splits = [
+    (1, 100),
+    (2, 50),
+    (5, 20),
+    (10, 10),
+    (20, 5),
+    (50, 2),
+    (100, 1),
+]  # (L, M), all with L M = 100
 repeats = 4000
 variance = []
 for L, M in splits:
     i = np.broadcast_to(rng.integers(N, size=(repeats, M, 1)), (repeats, M, L))
-    variance.append(decoder_gradient(i, rng.normal(size=(repeats, M, L, J))).mean(axis=(1, 2)).var(ddof=1))
+    variance.append(
+        decoder_gradient(i, rng.normal(size=(repeats, M, L, J)))
+        .mean(axis=(1, 2))
+        .var(ddof=1)
+    )
 
 nodes, node_weights = gauss_hermite(J, 8)  # exact for polynomials of this degree
 values = decoder_gradient(np.arange(N)[:, None], nodes[None])  # [N, nodes]
@@ -1368,9 +1661,20 @@ left.set(
 left.legend()
 
 samples = np.arange(1, 21)
-right.plot(samples, V_x / 100 + V_noise / (100 * samples), color=BLUE, label="variance at M = 100")
-right.axhline(V_x / 100, color=ORANGE, linestyle="--", label="floor from the data, V_x / M")
-right.set(xlabel="samples per data point L (cost: 100 L)", title="Fixed minibatch, M = 100", ylim=(0, None))
+right.plot(
+    samples,
+    V_x / 100 + V_noise / (100 * samples),
+    color=BLUE,
+    label="variance at M = 100",
+)
+right.axhline(
+    V_x / 100, color=ORANGE, linestyle="--", label="floor from the data, V_x / M"
+)
+right.set(
+    xlabel="samples per data point L (cost: 100 L)",
+    title="Fixed minibatch, M = 100",
+    ylim=(0, None),
+)
 right.legend(fontsize=9)
 plt.show()
 
@@ -1402,6 +1706,8 @@ plt.show()
 
 # %% [markdown]
 # ### −KL for two Gaussians, step by step
+#
+# You already have this KL: it is (1.14) with $P = I$, $\nu = 0$ and a diagonal $S$. Here it is once more without matrices, in the form that programs use.
 #
 # The **Gaussian VAE** takes $p(z) = \mathcal{N}(0, I)$ and $q_\phi(z \mid x) = \mathcal{N}(\mu, \mathrm{diag}(\sigma^2))$, where the encoder outputs $\mu$ and $\log \sigma^2$. Both densities are products over dimensions, so $\log(q/p)$ is a sum over dimensions, and **the KL is the sum of $J$ one-dimensional KLs**. One dimension is enough.
 #
@@ -1447,7 +1753,8 @@ mu, log_variance = rng.normal(size=5), rng.normal(-1, 1, size=5)
 sigma = np.exp(0.5 * log_variance)
 closed_form = minus_kl(mu, log_variance)
 by_tfp = -tfd.kl_divergence(
-    tfd.MultivariateNormalDiag(mu, sigma), tfd.MultivariateNormalDiag(np.zeros(5), np.ones(5))
+    tfd.MultivariateNormalDiag(mu, sigma),
+    tfd.MultivariateNormalDiag(np.zeros(5), np.ones(5)),
 ).numpy()
 z = mu + sigma * rng.normal(size=(200_000, 5))
 by_monte_carlo = (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(axis=1)
@@ -1455,21 +1762,33 @@ by_monte_carlo = (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(ax
 assert abs(closed_form - by_tfp) < 1e-10
 assert errors_off(by_monte_carlo, closed_form) < 3
 assert minus_kl(np.zeros(5), np.zeros(5)) == 0
-print("checked: closed form = TFP (below 1e-10) = Monte Carlo (within 3 standard errors)")
+print(
+    "checked: closed form = TFP (below 1e-10) = Monte Carlo (within 3 standard errors)"
+)
 
 # %% [markdown]
 # The general pair (1.34) deserves its own check, because nothing in (1.35) tests $\sigma_2$. Quadrature does.
 
 # %%
 mu_1, sigma_1, mu_2, sigma_2 = 0.4, 0.7, -0.3, 1.5
-formula = math.log(sigma_2 / sigma_1) + (sigma_1**2 + (mu_1 - mu_2) ** 2) / (2 * sigma_2**2) - 0.5
+formula = (
+    math.log(sigma_2 / sigma_1)
+    + (sigma_1**2 + (mu_1 - mu_2) ** 2) / (2 * sigma_2**2)
+    - 0.5
+)
 q, r = stats.norm(mu_1, sigma_1), stats.norm(mu_2, sigma_2)
-by_quadrature = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)), -12, 12, epsabs=1e-12)[0]
-reversed_kl = integrate.quad(lambda z: r.pdf(z) * (r.logpdf(z) - q.logpdf(z)), -20, 20, epsabs=1e-12)[0]
+by_quadrature = integrate.quad(
+    lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)), -12, 12, epsabs=1e-12
+)[0]
+reversed_kl = integrate.quad(
+    lambda z: r.pdf(z) * (r.logpdf(z) - q.logpdf(z)), -20, 20, epsabs=1e-12
+)[0]
 
 assert abs(formula - by_quadrature) < 1e-8
 assert abs(reversed_kl - by_quadrature) > 0.5  # KL is not symmetric
-print("checked: the general formula (below 1e-8); the KL with its arguments swapped differs by more than 0.5 nats")
+print(
+    "checked: the general formula (below 1e-8); the KL with its arguments swapped differs by more than 0.5 nats"
+)
 
 # %% [markdown]
 # Two slips are common in published code, and both still train. One writes $(\log \sigma)^2$ for $\log(\sigma^2)$. The other feeds $\log \sigma$ where the formula wants $\log \sigma^2$. The cell shows what they do: the "KL" of the first is negative for some $q$, so the "bound" is no bound; the second is a different regulariser.
@@ -1504,10 +1823,16 @@ def initial(*shape: int) -> tf.Variable:
     return tf.Variable(0.1 * rng.normal(size=shape))
 
 
-theta = {"W": initial(D, J), "m": initial(D), "log_s": tf.Variable(0.0, dtype=tf.float64)}
+theta = {
+    "W": initial(D, J),
+    "m": initial(D),
+    "log_s": tf.Variable(0.0, dtype=tf.float64),
+}
 phi = {"A": initial(D, J), "a": initial(J), "log_variance": tf.Variable(np.zeros(J))}
 parameters = [*theta.values(), *phi.values()]
-optimizer = tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(0.02, 3000))
+optimizer = tf.keras.optimizers.Adam(
+    tf.keras.optimizers.schedules.CosineDecay(0.02, 3000)
+)
 
 
 @tf.function
@@ -1517,15 +1842,28 @@ def aevb_step(x: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
         mu = x @ phi["A"] + phi["a"]
         log_variance = phi["log_variance"]
         z = mu + tf.exp(0.5 * log_variance) * epsilon
-        likelihood = tfd.Normal(z @ tf.transpose(theta["W"]) + theta["m"], tf.exp(theta["log_s"]))
+        likelihood = tfd.Normal(
+            z @ tf.transpose(theta["W"]) + theta["m"], tf.exp(theta["log_s"])
+        )
         reconstruction = tf.reduce_sum(likelihood.log_prob(x), axis=1)
-        minus_kl = 0.5 * tf.reduce_sum(1 + log_variance - mu**2 - tf.exp(log_variance), axis=1)
-        loss = -tf.reduce_mean(reconstruction + minus_kl)  # the mean over the minibatch: (1.31) divided by N
-    optimizer.apply_gradients(zip(tape.gradient(loss, parameters), parameters, strict=True))
+        minus_kl = 0.5 * tf.reduce_sum(
+            1 + log_variance - mu**2 - tf.exp(log_variance), axis=1
+        )
+        loss = -tf.reduce_mean(
+            reconstruction + minus_kl
+        )  # the mean over the minibatch: (1.31) divided by N
+    optimizer.apply_gradients(
+        zip(tape.gradient(loss, parameters), parameters, strict=True)
+    )
     return -loss
 
 
-estimates = [aevb_step(data[rng.choice(N, 100, replace=False)], rng.normal(size=(100, J))).numpy() for _ in range(3000)]
+estimates = [
+    aevb_step(
+        data[rng.choice(N, 100, replace=False)], rng.normal(size=(100, J))
+    ).numpy()
+    for _ in range(3000)
+]
 print("ran 3000 updates of AEVB")
 
 # %% [markdown]
@@ -1536,9 +1874,15 @@ eigenvalues, U = np.linalg.eigh(np.cov(data.T, bias=True))
 eigenvalues, U = eigenvalues[::-1], U[:, ::-1]
 best_variance = eigenvalues[J:].mean()
 kept = np.concatenate([eigenvalues[:J], np.full(D - J, best_variance)])
-maximum = stats.multivariate_normal.logpdf(data, data.mean(axis=0), U @ np.diag(kept) @ U.T).mean()
+maximum = stats.multivariate_normal.logpdf(
+    data, data.mean(axis=0), U @ np.diag(kept) @ U.T
+).mean()
 
-W_found, m_found, s_found = theta["W"].numpy(), theta["m"].numpy(), math.exp(theta["log_s"].numpy())
+W_found, m_found, s_found = (
+    theta["W"].numpy(),
+    theta["m"].numpy(),
+    math.exp(theta["log_s"].numpy()),
+)
 q_means = data @ phi["A"].numpy() + phi["a"].numpy()
 q_covariance = np.diag(np.exp(phi["log_variance"].numpy()))
 reached = np.mean(
@@ -1562,7 +1906,9 @@ fig, ax = plt.subplots()
 ax.plot(estimates, color=SKY, linewidth=0.5, label="minibatch estimate, M = 100, L = 1")
 smooth = np.convolve(estimates, np.ones(100) / 100, mode="valid")
 ax.plot(np.arange(99, 3000), smooth, color=BLUE, label="mean of the last 100 updates")
-ax.axhline(maximum, color=ORANGE, linestyle="--", label="maximum log-likelihood, closed form")
+ax.axhline(
+    maximum, color=ORANGE, linestyle="--", label="maximum log-likelihood, closed form"
+)
 ax.set(
     xlabel="update",
     ylabel="ELBO per data point (nats)",
@@ -1573,7 +1919,7 @@ ax.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal, as section 1.2 predicted: of all the rotations with the same likelihood, the bound with a diagonal $q$ picks the one without a gap.
+# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal (the check asks for a cosine below 0.1), as section 1.2 predicted: of all the rotations with the same likelihood, the bound with a diagonal $q$ picks the one without a gap.
 #
 # Single minibatch estimates lie on both sides of the line. Only the *expected* estimate is a lower bound.
 
@@ -1604,14 +1950,20 @@ pixels = np.random.default_rng(17).integers(0, 2, size=(100, 6)).astype(float)
 from_logits = (pixels * logits - np.logaddexp(0, logits)).sum(axis=1)  # (1.37)
 y = expit(logits)
 from_means = (pixels * np.log(y) + (1 - pixels) * np.log(1 - y)).sum(axis=1)  # (1.36)
-by_tfp = tf.reduce_sum(tfd.Bernoulli(logits=tf.constant(logits)).log_prob(tf.constant(pixels)), axis=1).numpy()
+by_tfp = tf.reduce_sum(
+    tfd.Bernoulli(logits=tf.constant(logits)).log_prob(tf.constant(pixels)), axis=1
+).numpy()
 
 assert np.max(np.abs(from_logits - from_means)) < 1e-10
 assert np.max(np.abs(from_logits - by_tfp)) < 1e-10
 
-clipped = tf.clip_by_value(tf.sigmoid(tf.constant(20.0)), 1e-8, 1 - 1e-8)  # float32, and the pixel is 1
+clipped = tf.clip_by_value(
+    tf.sigmoid(tf.constant(20.0)), 1e-8, 1 - 1e-8
+)  # float32, and the pixel is 1
 one = tf.constant(1.0)
-assert np.isnan((one * tf.math.log(clipped) + (1 - one) * tf.math.log(1 - clipped)).numpy())
+assert np.isnan(
+    (one * tf.math.log(clipped) + (1 - one) * tf.math.log(1 - clipped)).numpy()
+)
 assert abs((one * 20.0 - tf.nn.softplus(20.0)).numpy()) < 1e-6
 print(
     "checked: both forms and TFP agree (below 1e-10); in float32 the clipped form is NaN at logit 20, the logits form is not"
@@ -1628,19 +1980,29 @@ print(
 #
 # Three remarks.
 #
-# - *Squared error has a variance hidden in it.* With a fixed common $\sigma^2$, (1.38) is $-\frac{1}{2\sigma^2} \lVert x - \mu \rVert^2$ plus a constant. So "summed squared error + KL" is the negative ELBO of a Gaussian decoder with $\sigma^2 = \frac{1}{2}$. If you average the error over pixels, or weigh it, you have chosen another $\sigma^2$, usually without noticing.
+# - *Squared error has a variance hidden in it.* With a fixed common $\sigma^2$, (1.38) is $-\frac{1}{2\sigma^2} \lVert x - \mu \rVert^2$ plus a constant. So "summed squared error + KL" is, up to a constant, the negative ELBO of a Gaussian decoder with $\sigma^2 = \frac{1}{2}$. If you average the error over pixels, or weigh it, you have chosen another $\sigma^2$, usually without noticing.
 # - *The best common variance* is found by setting the derivative of (1.38) to zero: $-\frac{D}{2\sigma^2} + \frac{1}{2\sigma^4} \lVert x - \mu \rVert^2 = 0$, so $\sigma^2 = \lVert x - \mu \rVert^2 / D$, the mean squared error. At the optimum $\log p = -\frac{D}{2} (\log 2\pi\sigma^2 + 1)$.
 # - *A density is not a probability.* It can exceed 1, so a Gaussian log-likelihood can be positive, and it grows without bound as $\sigma \to 0$ at pixels that never change. Numbers from Bernoulli and Gaussian decoders cannot be compared.
 
 # %%
 rng = np.random.default_rng(18)
 z, hidden, pixels = rng.normal(size=2), 8, rng.normal(size=6)
-W3, W4, W5 = rng.normal(size=(hidden, 2)), rng.normal(size=(6, hidden)), 0.3 * rng.normal(size=(6, hidden))
+W3, W4, W5 = (
+    rng.normal(size=(hidden, 2)),
+    rng.normal(size=(6, hidden)),
+    0.3 * rng.normal(size=(6, hidden)),
+)
 b3, b4, b5 = rng.normal(size=hidden), rng.normal(size=6), rng.normal(size=6)
 h = np.tanh(W3 @ z + b3)
 mean, log_variance = W4 @ h + b4, W5 @ h + b5
-formula = -0.5 * np.sum(math.log(2 * math.pi) + log_variance + (pixels - mean) ** 2 / np.exp(log_variance))
-by_tfp = tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance)).log_prob(pixels).numpy()
+formula = -0.5 * np.sum(
+    math.log(2 * math.pi) + log_variance + (pixels - mean) ** 2 / np.exp(log_variance)
+)
+by_tfp = (
+    tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
+    .log_prob(pixels)
+    .numpy()
+)
 
 squared_error = np.sum((pixels - mean) ** 2)
 at_one_half = stats.norm.logpdf(pixels, mean, math.sqrt(0.5)).sum()
@@ -1654,7 +2016,10 @@ best = squared_error / 6
 
 assert abs(formula - by_tfp) < 1e-10
 assert abs(-squared_error - (at_one_half + 3 * math.log(math.pi))) < 1e-10  # D/2 = 3
-assert abs(found.x - best) < 1e-4 and abs(-found.fun + 3 * (math.log(2 * math.pi * best) + 1)) < 1e-8
+assert (
+    abs(found.x - best) < 1e-4
+    and abs(-found.fun + 3 * (math.log(2 * math.pi * best) + 1)) < 1e-8
+)
 assert stats.norm.logpdf(0.0, 0.0, 0.01) > 0
 print(
     "checked: (1.38) = TFP (below 1e-10); squared error is the Gaussian with variance 1/2; best variance = mean squared error"
@@ -1671,7 +2036,7 @@ print(
 # \int_0^1 y^x (1 - y)^{1 - x} dx = (1 - y) \int_0^1 r^x dx = (1 - y) \frac{r - 1}{\log r} = \frac{2y - 1}{\log (y / (1 - y))} = \frac{1}{C(y)} . \tag{1.39}
 # $$
 #
-# (We used $\int_0^1 r^x dx = (r - 1)/\log r$ and $(1 - y)(r - 1) = 2y - 1$. At $y = \frac{1}{2}$ the integrand is $\frac{1}{2}$ throughout, so $C(\frac{1}{2}) = 2$.) The integral is never above ½. To call $B$ a log-likelihood of grey levels leaves out $\log C(y)$, at least $\log 2$ nats for every pixel.
+# (We used $\int_0^1 r^x dx = (r - 1)/\log r$ and $(1 - y)(r - 1) = 2y - 1$. At $y = \frac{1}{2}$ the integrand is $\frac{1}{2}$ throughout, so $C(\frac{1}{2}) = 2$.) The integral is never above ½: $y^x (1 - y)^{1 - x} \le x y + (1 - x)(1 - y)$, because the logarithm is concave, and the right side integrates to $\frac{1}{2} y + \frac{1}{2} (1 - y) = \frac{1}{2}$. To call $B$ a log-likelihood of grey levels leaves out $\log C(y)$, at least $\log 2$ nats for every pixel.
 #
 # Put it in, and you have the **continuous Bernoulli** of [Loaiza-Ganem & Cunningham 2019](../book/bibliography.md):
 #
@@ -1698,24 +2063,46 @@ def continuous_bernoulli_mean(y: np.ndarray) -> np.ndarray:
 
 
 for y in (0.02, 0.3, 0.7, 0.9, 0.999):
-    mass = integrate.quad(lambda x, y=y: y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13)[0]
-    first_moment = integrate.quad(lambda x, y=y: x * y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13)[0] / mass
+    mass = integrate.quad(lambda x, y=y: y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13)[
+        0
+    ]
+    first_moment = (
+        integrate.quad(
+            lambda x, y=y: x * y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13
+        )[0]
+        / mass
+    )
     assert mass < 0.5 and abs(math.log(mass) + log_c(y)) < 1e-8
     assert abs(first_moment - continuous_bernoulli_mean(y)) < 1e-8
-    by_tfp = tfd.ContinuousBernoulli(probs=tf.constant(y, tf.float64)).log_prob(tf.constant(0.4, tf.float64)).numpy()
+    by_tfp = (
+        tfd.ContinuousBernoulli(probs=tf.constant(y, tf.float64))
+        .log_prob(tf.constant(0.4, tf.float64))
+        .numpy()
+    )
     assert abs(0.4 * math.log(y) + 0.6 * math.log(1 - y) + log_c(y) - by_tfp) < 1e-8
-print("checked: normaliser and mean by quadrature, log density against TFP (below 1e-8), at five values of y")
+print(
+    "checked: normaliser and mean by quadrature, log density against TFP (below 1e-8), at five values of y"
+)
 
 # %% mystnb={"image": {"alt": "Two panels against the parameter y between 0 and 1. Left: the neglected term log C(y), lowest at log 2, about 0.69 nats, for y one half and rising steeply towards both ends. Right: the mean of the continuous Bernoulli, an S-shaped curve flatter than the diagonal, so the mean is closer to one half than y."}}
 y = np.linspace(0.001, 0.999, 400)
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 left.plot(y, log_c(y), color=BLUE)
 left.axhline(math.log(2), color=ORANGE, linestyle="--", label="log 2")
-left.set(xlabel="parameter y", ylabel="log C(y) per pixel (nats)", title="What grey-level BCE leaves out", ylim=(0, 2))
+left.set(
+    xlabel="parameter y",
+    ylabel="log C(y) per pixel (nats)",
+    title="What grey-level BCE leaves out",
+    ylim=(0, 2),
+)
 left.legend()
 right.plot(y, continuous_bernoulli_mean(y), color=BLUE, label="continuous Bernoulli")
 right.plot(y, y, "--", color=ORANGE, label="Bernoulli: mean = y")
-right.set(xlabel="parameter y", ylabel="mean of the pixel", title="The parameter is not the mean")
+right.set(
+    xlabel="parameter y",
+    ylabel="mean of the pixel",
+    title="The parameter is not the mean",
+)
 right.legend()
 plt.show()
 
@@ -1736,22 +2123,33 @@ plt.show()
 #
 # So the grey-level objective is a genuine lower bound, on the average log-likelihood of **dynamically binarised** data. It is not a bound on the density of grey levels. The gap is the average of $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid \tilde x))$ over the binarisations, by (1.5).
 #
-# It cannot reach zero, either. $B(x, y)$ is largest at $y = x$ (set $x/y - (1 - x)/(1 - y) = 0$), where it equals minus the entropy of the binarisation. The check computes (1.42) and (1.43) in the tiny model of section 1.1, summing over all 16 binary images.
+# The objective itself cannot reach zero on grey images, even with a perfect fit. $B(x, y)$ is largest at $y = x$ (set $x/y - (1 - x)/(1 - y) = 0$), where it equals minus the entropy of the binarisation. The check computes (1.42) and (1.43) in the tiny model of section 1.1, summing over all 16 binary images.
 
 # %%
 grey = np.array([0.9, 0.2, 0.6, 0.75])
-chance = np.prod(np.where(all_images == 1, grey, 1 - grey), axis=1)  # Pr(x~ | x) of the 16 binary images
+chance = np.prod(
+    np.where(all_images == 1, grey, 1 - grey), axis=1
+)  # Pr(x~ | x) of the 16 binary images
 nodes, node_weights = gauss_hermite(1, 80)
-log_p_binary = np.log([node_weights @ np.exp(tiny_log_likelihood(x_b, nodes, tiny)) for x_b in all_images])
+log_p_binary = np.log(
+    [node_weights @ np.exp(tiny_log_likelihood(x_b, nodes, tiny)) for x_b in all_images]
+)
 average_log_p = chance @ log_p_binary  # left side of (1.43)
 
 mu, sigma = 0.2, 0.8
 codes = mu + sigma * nodes
 B_values = tiny_log_likelihood(grey, codes, tiny)
-B_by_average = sum(c * tiny_log_likelihood(x_b, codes, tiny) for c, x_b in zip(chance, all_images, strict=True))
-grey_bound = node_weights @ B_values + minus_kl(np.array([mu]), np.array([2 * math.log(sigma)]))
+B_by_average = sum(
+    c * tiny_log_likelihood(x_b, codes, tiny)
+    for c, x_b in zip(chance, all_images, strict=True)
+)
+grey_bound = node_weights @ B_values + minus_kl(
+    np.array([mu]), np.array([2 * math.log(sigma)])
+)
 
-log_ratio = stats.norm.logpdf(codes, mu, sigma)[:, 0] - stats.norm.logpdf(codes)[:, 0]  # log q - log p at the nodes
+log_ratio = (
+    stats.norm.logpdf(codes, mu, sigma)[:, 0] - stats.norm.logpdf(codes)[:, 0]
+)  # log q - log p at the nodes
 kl_to_posteriors = [  # KL(q || p(z | x~)) for each binary image, from its definition
     node_weights @ (log_ratio - tiny_log_likelihood(x_b, codes, tiny) + log_p_b)
     for x_b, log_p_b in zip(all_images, log_p_binary, strict=True)
@@ -1761,9 +2159,13 @@ entropy = -np.sum(grey * np.log(grey) + (1 - grey) * np.log(1 - grey))
 assert abs(chance.sum() - 1) < 1e-12
 assert np.max(np.abs(B_values - B_by_average)) < 1e-10  # (1.42)
 assert grey_bound < average_log_p < -entropy + 1e-12  # (1.43), and the ceiling
-assert abs((average_log_p - grey_bound) - chance @ kl_to_posteriors) < 1e-8  # and what its gap is
+assert (
+    abs((average_log_p - grey_bound) - chance @ kl_to_posteriors) < 1e-8
+)  # and what its gap is
 assert min(kl_to_posteriors) > 0 and B_values.max() < -entropy
-print("checked: BCE is the average over binarisations (below 1e-10); the gap of (1.43) is the average KL (below 1e-8)")
+print(
+    "checked: BCE is the average over binarisations (below 1e-10); the gap of (1.43) is the average KL (below 1e-8)"
+)
 
 # %% [markdown]
 # What does a fit learn under each reading? Draw pixels from a continuous Bernoulli with $y = 0.9$ (it has an inverse CDF: exercise 6). BCE, and equally the plain Bernoulli, settles at the mean of the data. The continuous Bernoulli recovers 0.9.
@@ -1782,7 +2184,9 @@ def fit(with_normaliser: bool) -> float:
         bce = -(pixels.mean() * math.log(y) + (1 - pixels.mean()) * math.log(1 - y))
         return bce - (log_c(y) if with_normaliser else 0.0)
 
-    return optimize.minimize_scalar(objective, bounds=(0.51, 0.999), method="bounded", options={"xatol": 1e-9}).x
+    return optimize.minimize_scalar(
+        objective, bounds=(0.51, 0.999), method="bounded", options={"xatol": 1e-9}
+    ).x
 
 
 assert errors_off(pixels, continuous_bernoulli_mean(true_y)) < 4
@@ -1839,20 +2243,24 @@ print(
 
 # %%
 Lambda = np.diag(np.diag(P)) / 1.5**2
-second_moment = np.linalg.det(P) / math.sqrt(np.linalg.det(Lambda) * np.linalg.det(2 * P - Lambda))
+second_moment = np.linalg.det(P) / math.sqrt(
+    np.linalg.det(Lambda) * np.linalg.det(2 * P - Lambda)
+)
 weight_variance = second_moment - 1
 
 # The referee: the same expectation under q by quadrature.
 nodes, node_weights = gauss_hermite(J, 80)
 z = nu + nodes / np.sqrt(np.diag(Lambda))
-log_ratio = stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(P)) - stats.multivariate_normal.logpdf(
-    z, nu, np.linalg.inv(Lambda)
-)
+log_ratio = stats.multivariate_normal.logpdf(
+    z, nu, np.linalg.inv(P)
+) - stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(Lambda))
 
 assert abs(node_weights @ np.exp(2 * log_ratio) - second_moment) < 1e-8
 assert np.linalg.eigvalsh(2 * P - Lambda).min() > 0
 assert np.linalg.eigvalsh(2 * P - np.diag(np.diag(P))).min() < 0
-print("checked: the second moment by quadrature (below 1e-8); the best diagonal q has weights of infinite variance")
+print(
+    "checked: the second moment by quadrature (below 1e-8); the best diagonal q has weights of infinite variance"
+)
 
 # %% [markdown]
 # Now the bound itself. Each $k$ gets fresh samples. The last assert uses (1.46), which has little noise, to test the rate (1.47).
@@ -1869,14 +2277,22 @@ for k in ks:
     log_p_hat = logsumexp(log_w.reshape(repeats, k), axis=1) - math.log(k)
     L_k.append(log_p_hat.mean())
     L_k_error.append(log_p_hat.std(ddof=1) / math.sqrt(repeats))
-    gap_times_k[k] = k * (np.expm1(log_p_hat - log_px) - (log_p_hat - log_px))  # samples of k times (1.46)
+    gap_times_k[k] = k * (
+        np.expm1(log_p_hat - log_px) - (log_p_hat - log_px)
+    )  # samples of k times (1.46)
 
 elbo_of_q = elbo_exact(x, W, m, s, nu, np.linalg.inv(Lambda))
 assert abs(L_k[0] - elbo_of_q) < 4 * L_k_error[0]
 assert np.all(np.diff(L_k) > 0)
-assert all(bound < log_px - 4 * error for bound, error in zip(L_k[:5], L_k_error[:5], strict=True))
+assert all(
+    bound < log_px - 4 * error
+    for bound, error in zip(L_k[:5], L_k_error[:5], strict=True)
+)
 assert abs(L_k[-1] - log_px) < 4 * L_k_error[-1] + weight_variance / (2 * 500)
-assert errors_off(gap_times_k[500], weight_variance / 2) < 4 and errors_off(gap_times_k[1], weight_variance / 2) > 20
+assert (
+    errors_off(gap_times_k[500], weight_variance / 2) < 4
+    and errors_off(gap_times_k[1], weight_variance / 2) > 20
+)
 print(
     "checked: L_1 is the ELBO, L_k rises, stays below log p(x) and approaches it at the rate (1.47), within 4 standard errors"
 )
@@ -1894,7 +2310,9 @@ ax.errorbar(
     capsize=3,
     label="importance-weighted bound, ± 2 standard errors",
 )
-ax.set(xscale="log", xlabel="samples k", ylabel="nats", title="The bound tightens with k")
+ax.set(
+    xscale="log", xlabel="samples k", ylabel="nats", title="The bound tightens with k"
+)
 ax.legend(loc="center right")
 plt.show()
 
@@ -1915,14 +2333,17 @@ by_hand = -1000 + math.log((math.exp(-3) + 1 + math.exp(-1)) / 3)
 
 assert math.exp(-1000) == 0.0
 assert abs(log_mean.numpy() - by_hand) < 1e-10
-assert np.max(np.abs(gradient - np.exp(a.numpy() + 1000) / np.exp(a.numpy() + 1000).sum())) < 1e-10
+assert (
+    np.max(np.abs(gradient - np.exp(a.numpy() + 1000) / np.exp(a.numpy() + 1000).sum()))
+    < 1e-10
+)
 assert gradient.argmax() == 1  # the best sample gets the largest weight
 print(
     "checked: log-sum-exp survives where exp underflows; the gradient is the softmax of the log-weights (below 1e-10)"
 )
 
 # %% [markdown]
-# > **Note.** A tighter bound is not always a better training signal. As $k$ grows, the signal-to-noise ratio of the *encoder's* gradient falls ([Rainforth et al. 2018](../book/bibliography.md)). The estimator chapter measures it.
+# > **Note.** A tighter bound is not always a better training signal. As $k$ grows, the signal-to-noise ratio of the *encoder's* gradient falls ([Rainforth et al. 2018](../book/bibliography.md)). Chapter 4 (in preparation) measures it.
 #
 # ### The aggregate posterior
 #
@@ -1948,14 +2369,17 @@ print(
 # \mathbb{E}_{x} \left[ \mathrm{KL}(q_\phi(z \mid x) \Vert p(z)) \right] = I(x; z) + \mathrm{KL}(q_\phi(z) \Vert p(z)). \tag{1.50}
 # $$
 #
-# Both terms are at least zero. The second is what you want small if samples from the prior are to look like data. The first is what makes codes useful, and the KL penalises it all the same. With $N$ data points $I \le \log N$: a code cannot do more than name the data point.
+# Both terms are at least zero: the first is itself an average of KLs, $I(x; z) = \mathbb{E}_x[\mathrm{KL}(q_\phi(z \mid x) \Vert q_\phi(z))]$. The second is what you want small if samples from the prior are to look like data. The first is what makes codes useful, and the KL penalises it all the same. With $N$ data points $I \le \log N$, because $q_\phi(z) \ge \frac{1}{N} q_\phi(z \mid x^{(i)})$ and so no logarithm in the first term exceeds $\log N$: a code cannot do more than name the data point.
 #
 # The check: five data points with Gaussian posteriors in one dimension. Left side by (1.35), right side by quadrature over the mixture.
 
 # %%
 mus, sigmas = np.array([-1.8, -0.6, 0.1, 0.9, 2.0]), np.array([0.3, 0.5, 0.2, 0.4, 0.3])
 left_side = -np.mean(
-    [minus_kl(np.array([mu]), np.array([2 * math.log(sigma)])) for mu, sigma in zip(mus, sigmas, strict=True)]
+    [
+        minus_kl(np.array([mu]), np.array([2 * math.log(sigma)]))
+        for mu, sigma in zip(mus, sigmas, strict=True)
+    ]
 )
 
 
@@ -1973,7 +2397,10 @@ def information_integrand(z: float) -> float:
 options = {"points": list(mus), "epsabs": 1e-11, "limit": 400}
 information = integrate.quad(information_integrand, -5, 5, **options)[0]
 kl_aggregate = integrate.quad(
-    lambda z: aggregate(z) * (math.log(aggregate(z)) - stats.norm.logpdf(z)), -5, 5, **options
+    lambda z: aggregate(z) * (math.log(aggregate(z)) - stats.norm.logpdf(z)),
+    -5,
+    5,
+    **options,
 )[0]
 
 assert abs(left_side - (information + kl_aggregate)) < 1e-7
@@ -1983,14 +2410,18 @@ print(
 )
 
 # %% [markdown]
-# Most of the KL here is information. Its ceiling is $\log 5 \approx 1.609$ nats; the five posteriors overlap a little, so it stays below. In pPCA with the exact posterior, the data from the model itself, the aggregate posterior *is* the prior: $\int p(x) p(z \mid x) dx = p(z)$. Then the average KL is all mutual information, which is $\frac{1}{2} \log \det P$ (the entropy of $z$, minus that of $z$ given $x$, by (1.13)).
+# Most of the KL here is information. Its ceiling is $\log 5 \approx 1.609$ nats; the five posteriors overlap a little, so it stays below. In pPCA, with the exact posterior and with data drawn from the model itself, the aggregate posterior *is* the prior: $\int p(x) p(z \mid x) dx = p(z)$. Then the average KL is all mutual information, which is $\frac{1}{2} \log \det P$ (the entropy of $z$, minus that of $z$ given $x$, by (1.13)).
 
 # %%
 C = W @ W.T + s**2 * np.eye(D)
 gain = np.linalg.inv(P) @ W.T / s**2  # the posterior mean is gain @ (x - m)
-covariance_of_codes = gain @ C @ gain.T + np.linalg.inv(P)  # spread of the means + posterior covariance
+covariance_of_codes = gain @ C @ gain.T + np.linalg.inv(
+    P
+)  # spread of the means + posterior covariance
 trace_term = np.trace(np.linalg.inv(P)) + np.trace(gain @ C @ gain.T)
-average_kl = 0.5 * (trace_term - J + np.linalg.slogdet(P)[1])  # (1.14) to the prior, averaged over x
+average_kl = 0.5 * (
+    trace_term - J + np.linalg.slogdet(P)[1]
+)  # (1.14) to the prior, averaged over x
 
 assert np.max(np.abs(covariance_of_codes - np.eye(J))) < 1e-10
 assert abs(average_kl - 0.5 * np.linalg.slogdet(P)[1]) < 1e-10
@@ -2004,23 +2435,29 @@ print(
 # %% [markdown]
 # ## 1.9 Where it comes from, and what stands beside it
 #
-# **Wake-sleep** ([Hinton et al. 1995](../book/bibliography.md)) is the closest ancestor: a generative network and a recognition network, trained together on any data. The *wake* phase fits the generator to codes drawn from the recognition network, as a VAE does. The *sleep* phase fits the recognition network to "dreams": draw $z$ and $x$ from the model and make $q$ predict $z$. That minimises $\mathrm{KL}(p_\theta(z \mid x) \Vert q_\phi(z \mid x))$, the KL with its arguments swapped, on the model's own data. So the two phases do not optimise one common objective, and no bound is guaranteed to rise. In exchange it works for discrete codes, without any reparameterisation.
+# **Wake-sleep** ([Hinton et al. 1995](../book/bibliography.md)) is the closest ancestor: a generative network and a recognition network, trained side by side. The *wake* phase fits the generator to codes drawn from the recognition network, as a VAE does. The *sleep* phase fits the recognition network to "dreams": draw $z$ and $x$ from the model and make $q$ predict $z$. That minimises $\mathrm{KL}(p_\theta(z \mid x) \Vert q_\phi(z \mid x))$, the KL with its arguments swapped, on the model's own data. So the two phases do not optimise one common objective, and no bound is guaranteed to rise. In exchange it works for discrete codes, without any reparameterisation.
 #
 # What does swapping do? Fit a diagonal Gaussian to $\mathcal{N}(\nu, P^{-1})$ by the swapped KL. Only $-\mathbb{E}_p[\log q] = \sum_j \frac{1}{2} (\log 2\pi\sigma_j^2 + \mathbb{E}_p[(z_j - \mu_j)^2] / \sigma_j^2)$ depends on $q$. It is least at $\mu_j = \nu_j$ and $\sigma_j^2 = (P^{-1})_{jj}$: the true marginal variance, against the VAE's $1/P_{jj}$, which is smaller.
 
 # %%
 S = np.linalg.inv(P)
-found = optimize.minimize(lambda log_v: kl_gaussians(nu, S, nu, np.diag(np.exp(-log_v))), np.zeros(J), tol=1e-12)
+found = optimize.minimize(
+    lambda log_v: kl_gaussians(nu, S, nu, np.diag(np.exp(-log_v))),
+    np.zeros(J),
+    tol=1e-12,
+)
 sleep_variances = np.exp(found.x)
 
 assert np.max(np.abs(sleep_variances - np.diag(S))) < 1e-5
 assert np.all(sleep_variances > 1.5 / np.diag(P))
-print("checked: the swapped KL picks the marginal variances (below 1e-5), here over 1.5 times the VAE's")
+print(
+    "checked: the swapped KL picks the marginal variances (below 1e-5), here over 1.5 times the VAE's"
+)
 
 # %% [markdown]
-# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) brought minibatches to variational Bayes, with the same factor $N/M$. It is built for models whose conditionals are conjugate exponential families. There the expectations of section 1.1 have closed forms, and the updates are natural gradients. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
+# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) brought minibatches to variational Bayes, with the same factor $N/M$. It is built for models whose conditionals are conjugate exponential families: each posterior conditional stays in a known family, such as the Gaussians. There the expectations of section 1.1 have closed forms, and the updates are natural gradients. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
 #
-# **Probabilistic PCA** ([Tipping & Bishop 1999](../book/bibliography.md); [Roweis 1998](../book/bibliography.md)) is the VAE with a linear decoder and the exact posterior, as you have used it throughout. Ordinary PCA is its limit for vanishing noise: as $s \to 0$, the posterior covariance $P^{-1}$ goes to zero, and the reconstruction from the posterior mean becomes the orthogonal projection onto the columns of $W$. A *linear autoencoder* with squared error finds the same subspace ([Baldi & Hornik 1989](../book/bibliography.md)).
+# **Probabilistic PCA** ([Tipping & Bishop 1999](../book/bibliography.md); [Roweis 1998](../book/bibliography.md)) is the VAE with a linear decoder and the exact posterior, as you have used it throughout. Ordinary PCA is its limit for vanishing noise: as $s \to 0$, the posterior covariance $P^{-1}$ goes to zero, $\nu$ goes to $(W^\top W)^{-1} W^\top (x - m)$, and the reconstruction $m + W \nu$ becomes the orthogonal projection of $x$ onto the plane through $m$ along the columns of $W$. A *linear autoencoder* with squared error finds the same subspace ([Baldi & Hornik 1989](../book/bibliography.md)).
 
 # %%
 projection = W @ np.linalg.solve(W.T @ W, W.T)
@@ -2046,7 +2483,9 @@ print(
 tau = 0.5
 C = W @ W.T + s**2 * np.eye(D)  # covariance of clean data
 noisy = x + tau * np.random.default_rng(21).normal(size=D)
-best_reconstruction = m + C @ np.linalg.solve(C + tau**2 * np.eye(D), noisy - m)  # E[x | noisy], jointly Gaussian
+best_reconstruction = m + C @ np.linalg.solve(
+    C + tau**2 * np.eye(D), noisy - m
+)  # E[x | noisy], jointly Gaussian
 
 
 def log_noisy_density(point: np.ndarray) -> float:
@@ -2055,9 +2494,16 @@ def log_noisy_density(point: np.ndarray) -> float:
 
 
 steps = 1e-5 * np.eye(D)
-slope = np.array([log_noisy_density(noisy + e) - log_noisy_density(noisy - e) for e in steps]) / 2e-5
+slope = (
+    np.array(
+        [log_noisy_density(noisy + e) - log_noisy_density(noisy - e) for e in steps]
+    )
+    / 2e-5
+)
 assert np.max(np.abs(best_reconstruction - (noisy + tau**2 * slope))) < 1e-7
-print("checked: the best denoiser moves the noisy point by tau^2 times the slope of the log density (below 1e-7)")
+print(
+    "checked: the best denoiser moves the noisy point by tau^2 times the slope of the log density (below 1e-7)"
+)
 
 # %% [markdown]
 # **Contractive autoencoders** ([Rifai et al. 2011](../book/bibliography.md)) add to the reconstruction error the squared derivative of the encoder, $\lVert \partial f / \partial x \rVert_F^2$, the sum of its squared entries. The code then changes only along directions in which data vary. It is a deterministic cousin of denoising. Where the VAE pays for a precise code through its KL term, the contractive penalty pays for a sensitive one. There is no prior on the code and no density of the data. A review of this family is [Bengio, Courville & Vincent 2013](../book/bibliography.md).
@@ -2072,7 +2518,9 @@ with_penalty = np.sum((x - K @ x) ** 2) + tau**2 * np.sum(K**2)
 
 assert errors_off(denoising_errors, with_penalty) < 4
 assert errors_off(denoising_errors, np.sum((x - K @ x) ** 2)) > 100
-print("checked: expected denoising error = plain error + tau^2 times the squared derivative (within 4 standard errors)")
+print(
+    "checked: expected denoising error = plain error + tau^2 times the squared derivative (within 4 standard errors)"
+)
 
 # %% [markdown]
 # **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN learns no explicit $p_\theta(x)$; the VAE learns a bound on one.
@@ -2098,23 +2546,39 @@ print("checked: expected denoising error = plain error + tau^2 times the squared
 shifts, factors = np.linspace(-1.2, 1.2, 121), np.linspace(0.2, 2.5, 120)
 direction = np.array([1.0, 0.0])
 full = [elbo_exact(x, W, m, s, nu + t * direction, np.linalg.inv(P)) for t in shifts]
-diagonal = [elbo_exact(x, W, m, s, nu + t * direction, np.diag(1 / np.diag(P))) for t in shifts]
+diagonal = [
+    elbo_exact(x, W, m, s, nu + t * direction, np.diag(1 / np.diag(P))) for t in shifts
+]
 curve = np.array([log_marginal(x, a * W, m, s) for a in factors])
 touching = {}
 for a0 in (0.4, 0.9, 1.8):
     nu_a, P_a = posterior(x, a0 * W, m, s)
-    touching[a0] = np.array([elbo_exact(x, a * W, m, s, nu_a, np.linalg.inv(P_a)) for a in factors])
+    touching[a0] = np.array(
+        [elbo_exact(x, a * W, m, s, nu_a, np.linalg.inv(P_a)) for a in factors]
+    )
     at_a0 = elbo_exact(x, a0 * W, m, s, nu_a, np.linalg.inv(P_a))
-    assert abs(at_a0 - log_marginal(x, a0 * W, m, s)) < 1e-10 and np.all(touching[a0] <= curve)
-assert abs(max(full) - log_px) < 1e-10 and abs(log_px - max(diagonal) - gap_formula) < 1e-10
-print("checked: every bound touches where it should (below 1e-10) and lies below everywhere else")
+    assert abs(at_a0 - log_marginal(x, a0 * W, m, s)) < 1e-10 and np.all(
+        touching[a0] <= curve
+    )
+assert (
+    abs(max(full) - log_px) < 1e-10
+    and abs(log_px - max(diagonal) - gap_formula) < 1e-10
+)
+print(
+    "checked: every bound touches where it should (below 1e-10) and lies below everywhere else"
+)
 
 # %% mystnb={"image": {"alt": "Two panels, values in nats. Left: against the shift of the mean of q, log p(x) is a horizontal line; the ELBO with the posterior's full covariance is a downward parabola touching it at shift zero, and the ELBO with the best diagonal covariance is the same parabola 0.35 nats lower. Right: against the decoder factor a, log p(x) is a curve with three bounds below it, each touching it in one marked point with the same slope."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
 left.axhline(log_px, color="black", label="log p(x)")
 left.plot(shifts, full, color=BLUE, label="ELBO, covariance of the posterior")
 left.plot(shifts, diagonal, color=ORANGE, label="ELBO, best diagonal covariance")
-left.annotate("", (0, log_px), (0, log_px - gap_formula), arrowprops={"arrowstyle": "<->", "color": GREEN})
+left.annotate(
+    "",
+    (0, log_px),
+    (0, log_px - gap_formula),
+    arrowprops={"arrowstyle": "<->", "color": GREEN},
+)
 left.text(0.5, log_px - 0.35, "← gap (1.16)", color=GREEN, fontsize=9)
 left.set(
     xlabel="shift of the mean of q from the posterior mean",
@@ -2127,12 +2591,16 @@ right.plot(factors, curve, color="black", label="log p(x)")
 for colour, (a0, bound) in zip((BLUE, GREEN, PINK), touching.items(), strict=True):
     right.plot(factors, bound, color=colour, label=f"ELBO, q = posterior at a = {a0}")
     right.plot(a0, log_marginal(x, a0 * W, m, s), "o", color=colour)
-right.set(xlabel="decoder parameter a", title="Moving θ", ylim=(curve.max() - 4, curve.max() + 2))
+right.set(
+    xlabel="decoder parameter a",
+    title="Moving θ",
+    ylim=(curve.max() - 4, curve.max() + 2),
+)
 right.legend(fontsize=9, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# Training alternates between the two panels in every step. Moving $\phi$ closes the gap. Moving $\theta$ climbs the curve that touches.
+# Each update of a VAE takes a small step in both panels at once. Moving $\phi$ closes the gap. Moving $\theta$ climbs the bound.
 #
 # ### The computation graph before and after the trick
 #
@@ -2151,7 +2619,12 @@ def box(ax, position, text, random=False, colour="black"):
         va="center",
         fontsize=12,
         zorder=3,
-        bbox={"boxstyle": style, "facecolor": face, "edgecolor": colour, "linewidth": 1.4},
+        bbox={
+            "boxstyle": style,
+            "facecolor": face,
+            "edgecolor": colour,
+            "linewidth": 1.4,
+        },
     )
 
 
@@ -2174,7 +2647,13 @@ def arrow(ax, start, end, colour="black", style="-", bend=0.0):
     )
 
 
-places = {"φ": (0, 0), "μ, σ": (0, 1.1), "z": (0, 2.2), "f(z)": (0, 3.3), "ε": (1.3, 1.65)}
+places = {
+    "φ": (0, 0),
+    "μ, σ": (0, 1.1),
+    "z": (0, 2.2),
+    "f(z)": (0, 3.3),
+    "ε": (1.3, 1.65),
+}
 
 # %% mystnb={"image": {"alt": "Two computation graphs side by side, from the parameters phi at the bottom through mu and sigma to z and f of z at the top. Before the trick z is a round random node and the orange gradient arrow coming down from f stops above it. After the trick z is a square computed node fed by mu, sigma and by a separate random noise node epsilon, and the green gradient arrows run from f down to phi."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 4.6))
@@ -2192,8 +2671,14 @@ for ax, after in zip(axes, (False, True), strict=True):
         ax.text(-1.35, 1.65, "gradient", color=GREEN, ha="center", va="center")
     else:
         arrow(ax, places["f(z)"], places["z"], colour=ORANGE, style="--", bend=0.5)
-        ax.text(-1.2, 2.55, "gradient\nstops here", color=ORANGE, ha="center", va="center")
-    ax.set(xlim=(-2.1, 2.1), ylim=(-0.5, 3.8), title="after: noise is an input" if after else "before: z is drawn")
+        ax.text(
+            -1.2, 2.55, "gradient\nstops here", color=ORANGE, ha="center", va="center"
+        )
+    ax.set(
+        xlim=(-2.1, 2.1),
+        ylim=(-0.5, 3.8),
+        title="after: noise is an input" if after else "before: z is drawn",
+    )
     ax.axis("off")
 plt.show()
 
@@ -2216,21 +2701,45 @@ rotated_covariance = np.linalg.inv(P_rotated)
 assert np.max(np.abs(rotated_covariance - np.diag(np.diag(rotated_covariance)))) < 1e-10
 quadratic = ellipse(nu, np.linalg.inv(P)) - nu[:, None]
 assert np.max(np.abs(np.sum(quadratic * (P @ quadratic), axis=0) - 1)) < 1e-10
+# The swapped q has the variances of the posterior, so its ellipse has the same width and height (on 200 points).
+assert np.max(np.abs(quadratic.max(axis=1) - np.sqrt(np.diag(np.linalg.inv(P))))) < 1e-3
 print(
-    "checked: the ellipse is the posterior's one-standard-deviation curve; after the rotation it has no tilt (below 1e-10)"
+    "checked: the ellipse is the posterior's one-standard-deviation curve, and the rotated one has no tilt (below 1e-10);\n"
+    "the swapped q is as wide and as high as the posterior (below 1e-3)"
 )
 
-# %% mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior, the small upright ellipse of the best diagonal q inside it, and the larger upright ellipse of the swapped KL around it. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
+# %% mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior; the small upright ellipse of the best diagonal q, far shorter than the posterior along its long direction and slightly outside it across; and the larger upright ellipse of the swapped KL, as wide and as high as the posterior. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4))
 left.plot(*ellipse(nu, np.linalg.inv(P)), color="black", label="posterior")
-left.plot(*ellipse(nu, np.diag(1 / np.diag(P))), color=BLUE, label="best diagonal q, KL(q‖p)")
-left.plot(*ellipse(nu, np.diag(np.diag(np.linalg.inv(P)))), color=ORANGE, linestyle="--", label="swapped, KL(p‖q)")
+left.plot(
+    *ellipse(nu, np.diag(1 / np.diag(P))), color=BLUE, label="best diagonal q, KL(q‖p)"
+)
+left.plot(
+    *ellipse(nu, np.diag(np.diag(np.linalg.inv(P)))),
+    color=ORANGE,
+    linestyle="--",
+    label="swapped, KL(p‖q)",
+)
 left.set(xlabel="$z_1$", ylabel="$z_2$", title=f"tilted: gap {gap_formula:.2f} nats")
 left.set_xlim(nu[0] - 1.1, nu[0] + 1.1)
 left.set_ylim(nu[1] - 1.0, nu[1] + 1.6)
-right.plot(*ellipse(nu_rotated, rotated_covariance), color="black", linewidth=4, alpha=0.4, label="posterior")
-right.plot(*ellipse(nu_rotated, np.diag(1 / np.diag(P_rotated))), color=BLUE, label="best diagonal q, KL(q‖p)")
-right.set(xlabel="$z_1$, rotated", ylabel="$z_2$, rotated", title="same model, rotated: no gap")
+right.plot(
+    *ellipse(nu_rotated, rotated_covariance),
+    color="black",
+    linewidth=4,
+    alpha=0.4,
+    label="posterior",
+)
+right.plot(
+    *ellipse(nu_rotated, np.diag(1 / np.diag(P_rotated))),
+    color=BLUE,
+    label="best diagonal q, KL(q‖p)",
+)
+right.set(
+    xlabel="$z_1$, rotated",
+    ylabel="$z_2$, rotated",
+    title="same model, rotated: no gap",
+)
 right.set_xlim(nu_rotated[0] - 1.1, nu_rotated[0] + 1.1)
 right.set_ylim(nu_rotated[1] - 1.0, nu_rotated[1] + 1.6)
 for ax in (left, right):
@@ -2239,7 +2748,7 @@ for ax in (left, right):
 plt.show()
 
 # %% [markdown]
-# Left: the diagonal $q$ of a VAE fits *inside* the posterior, too narrow along the long axis. The swapped KL of wake-sleep covers it. Right: with rotated axes there is nothing left to lose.
+# Left: the diagonal $q$ of a VAE cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and a little too wide across it. The swapped KL of wake-sleep gives an ellipse that is exactly as wide and as high as the posterior. Right: with rotated axes there is nothing left to lose.
 
 # %% [markdown]
 # ## What we measured
@@ -2253,7 +2762,7 @@ plt.show()
 # | Erlang by the inverse CDF | listed (paper, section 2.4) | no elementary inverse: a sum of exponentials |
 # | gamma as a sum of exponentials | listed (paper, section 2.4) | integer shapes only; a learned shape needs implicit gradients |
 # | Dirichlet as a "weighted sum of Gamma variates" | listed (paper, section 2.4) | gammas divided by their sum |
-# | AEVB on pPCA | | reaches the closed-form maximum likelihood to within 0.01 nats |
+# | AEVB on pPCA | not in the paper | reaches the closed-form maximum likelihood to within 0.01 nats |
 # | BCE on grey levels is a log-likelihood | common in tutorials | lacks at least $\log 2$ nats per pixel; it is a bound for dynamically binarised data |
 # | importance-weighted bound | rises with $k$ (Burda et al. 2016) | from 0.79 nats too low at $k = 1$ to below 0.01 at $k = 50$; the gap falls like $0.38/k$ |
 #
@@ -2302,7 +2811,7 @@ print("checked: the numbers of the table")
 # <details>
 # <summary>Solution</summary>
 #
-# By (1.16) the gap is $\frac{1}{2} (\log 25 - \log 16) = \log \frac{5}{4} = 0.2231$ nats. The best $q$ has variances $\frac{1}{5} = 0.2$. The inverse of the matrix has $\frac{5}{16} = 0.3125$ on its diagonal: $q$ is too narrow by more than a third.
+# By (1.16) the gap is $\frac{1}{2} (\log 25 - \log 16) = \log \frac{5}{4} = 0.2231$ nats. The best $q$ has variances $\frac{1}{5} = 0.2$. The inverse of the matrix has $\frac{5}{16} = 0.3125$ on its diagonal: the variance of $q$ is too small by 36 per cent.
 #
 # </details>
 #
@@ -2349,7 +2858,7 @@ print("checked: the numbers of the table")
 # <details>
 # <summary>Solution</summary>
 #
-# Compare $\frac{1}{784} \lVert x - \mu \rVert^2$ with $\frac{1}{2\sigma^2} \lVert x - \mu \rVert^2$: $\sigma^2 = 392$, $\sigma = 19.8$. The model believes that pixels carry noise of twenty times their range. Under such noise an image tells almost nothing about its code, and the KL is driven to zero.
+# Compare $\frac{1}{784} \lVert x - \mu \rVert^2$ with $\frac{1}{2\sigma^2} \lVert x - \mu \rVert^2$: $\sigma^2 = 392$, $\sigma = 19.8$. The model believes that pixels carry noise of twenty times their range. The mean image already has an average squared error of at most $\frac{1}{4}$, the largest variance of a number between 0 and 1. So the code can win at most $\frac{1}{4}$ nat by a better reconstruction, and it cannot pay for more KL than that: the codes are all but ignored.
 #
 # </details>
 #
@@ -2390,18 +2899,36 @@ print("checked: the numbers of the table")
 def kl_1d(mu_1, sigma_1, mu_2, sigma_2) -> float:
     """KL between two one-dimensional Gaussians by quadrature, in nats: no closed form used."""
     q, r = stats.norm(mu_1, sigma_1), stats.norm(mu_2, sigma_2)
-    return integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)), mu_1 - 12 * sigma_1, mu_1 + 12 * sigma_1)[0]
+    return integrate.quad(
+        lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)),
+        mu_1 - 12 * sigma_1,
+        mu_1 + 12 * sigma_1,
+    )[0]
 
 
 precision = np.array([[5.0, 3.0], [3.0, 5.0]])
 best_gap = optimize.minimize(
-    lambda log_v: kl_gaussians(np.zeros(2), np.diag(np.exp(log_v)), np.zeros(2), precision), np.zeros(2), tol=1e-10
+    lambda log_v: kl_gaussians(
+        np.zeros(2), np.diag(np.exp(log_v)), np.zeros(2), precision
+    ),
+    np.zeros(2),
+    tol=1e-10,
 )
 
-assert abs(kl_1d(1, 0.5, 0, 1) - 0.8181) < 1e-4 and abs(kl_1d(0, 1, 1, 0.5) - 2.8069) < 1e-4
-assert abs(best_gap.fun - 0.2231) < 1e-4 and np.max(np.abs(np.exp(best_gap.x) - 0.2)) < 1e-4
+assert (
+    abs(kl_1d(1, 0.5, 0, 1) - 0.8181) < 1e-4
+    and abs(kl_1d(0, 1, 1, 0.5) - 2.8069) < 1e-4
+)
+assert (
+    abs(best_gap.fun - 0.2231) < 1e-4
+    and np.max(np.abs(np.exp(best_gap.x) - 0.2)) < 1e-4
+)
 assert np.max(np.abs(np.diag(np.linalg.inv(precision)) - 0.3125)) < 1e-10
-assert [score_variance(10, 1.0, b) for b in baselines(10, 1.0).values()] == [552.0, 72.0, 68.0]
+assert [score_variance(10, 1.0, b) for b in baselines(10, 1.0).values()] == [
+    552.0,
+    72.0,
+    68.0,
+]
 print("checked: exercises 1 to 3")
 
 # %%
@@ -2413,21 +2940,40 @@ cost_of_L = {L: (5 + L) / 600 * (9 + 4 / L) for L in (1, 2, 3, 4)}
 assert stats.kstest(kumaraswamy, lambda z: 1 - (1 - z**2) ** 3).pvalue > 0.01
 assert abs(math.sqrt(1 - 0.5 ** (1 / 3)) - 0.4542) < 1e-4
 assert [round(9 / (100 // L) + 4 / 100, 2) for L in (1, 10, 100)] == [0.13, 0.94, 9.04]
-assert min(cost_of_L, key=cost_of_L.get) == 2 and round(cost_of_L[2], 4) == 0.1283 and round(cost_of_L[1], 4) == 0.13
+assert (
+    min(cost_of_L, key=cost_of_L.get) == 2
+    and round(cost_of_L[2], 4) == 0.1283
+    and round(cost_of_L[1], 4) == 0.13
+)
 assert stats.kstest(continuous_bernoulli, lambda t: (9**t - 1) / 8).pvalue > 0.01
-assert abs(log_c(0.9) - 1.0103) < 1e-4 and abs(continuous_bernoulli_mean(0.9) - 0.6699) < 1e-4
+assert (
+    abs(log_c(0.9) - 1.0103) < 1e-4
+    and abs(continuous_bernoulli_mean(0.9) - 0.6699) < 1e-4
+)
 print("checked: exercises 4 to 6")
 
 # %%
 weights = np.array([1.0, 3.0])
-L_1, L_2 = np.log(weights).mean(), np.log([(a + b) / 2 for a in weights for b in weights]).mean()
+L_1, L_2 = (
+    np.log(weights).mean(),
+    np.log([(a + b) / 2 for a in weights for b in weights]).mean(),
+)
 sigma = np.linspace(0.01, 5, 500)
 wrong_kl = -0.5 * (1 + np.log(sigma) ** 2 - sigma**2)
-error = np.random.default_rng(25).normal(size=784)  # x - mean: the squared error term against the Gaussian's
-gaussian = stats.norm.logpdf(error, 0, math.sqrt(392)).sum() - stats.norm.logpdf(0 * error, 0, math.sqrt(392)).sum()
+error = np.random.default_rng(25).normal(
+    size=784
+)  # x - mean: the squared error term against the Gaussian's
+gaussian = (
+    stats.norm.logpdf(error, 0, math.sqrt(392)).sum()
+    - stats.norm.logpdf(0 * error, 0, math.sqrt(392)).sum()
+)
 
 assert abs(gaussian + np.mean(error**2)) < 1e-9 and round(math.sqrt(392), 1) == 19.8
-assert abs(L_1 - 0.5493) < 1e-4 and abs(L_2 - 0.6212) < 1e-4 and abs(math.log(weights.mean()) - 0.6931) < 1e-4
+assert (
+    abs(L_1 - 0.5493) < 1e-4
+    and abs(L_2 - 0.6212) < 1e-4
+    and abs(math.log(weights.mean()) - 0.6931) < 1e-4
+)
 assert round(math.log(60000), 2) == 11.00
 assert np.all(wrong_kl[sigma < 0.999] < 0) and np.all(wrong_kl[sigma > 1.001] > 0)
 print("checked: exercises 7 to 10")
@@ -2436,6 +2982,6 @@ print("checked: exercises 7 to 10")
 # ## What to read next
 #
 # - [Chapter 2](02_mlp_vae.ipynb) builds a first VAE on real images, with (1.28) as its objective.
-# - The estimator chapter takes up sections 1.3, 1.5 and 1.8: the variances of A, B, the path gradient and the IWAE gradient, measured during training.
+# - Chapter 4 (in preparation) takes up sections 1.3, 1.5 and 1.8: the variances of A, B, the path gradient and the IWAE gradient, measured during training.
 # - [Kingma & Welling 2013](../book/bibliography.md), sections 2 and 3 and appendices B and C: you can now check every line of them.
 # - [Mohamed et al. 2020](../book/bibliography.md) on Monte Carlo gradients in general, and [Jordan et al. 1999](../book/bibliography.md) on variational methods before the VAE.
