@@ -94,6 +94,13 @@ def test_chapters_offer_colab_and_download(book):
             assert any(r.endswith(".ipynb") and not urlsplit(r).scheme for r in links.references), page.name
 
 
+def test_a_table_that_a_cell_printed_is_a_table(book):
+    """CommonMark has none: without nb_render_markdown_format a reader sees pipes and dashes."""
+    page = book[PAGES / "notebooks" / "02_mlp_vae.html"].text
+    measured = page.split('id="what-we-measured"')[1].split("</section>")[0]
+    assert "<table" in measured and "|---" not in measured
+
+
 def test_search_finds_what_a_reader_would_look_for(book):
     index = (PAGES / "searchindex.js").read_text("utf-8")
     for term in ("elbo", "decod", "prior"):  # Sphinx stores stems

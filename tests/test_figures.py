@@ -63,10 +63,16 @@ def test_latent_plane_has_its_axes_the_right_way_up(small_vae):
     np.testing.assert_allclose(picture[-8:, -8:], decoded(0.9, 0.1), atol=1e-5)
     np.testing.assert_allclose(picture[:8, :8], decoded(0.1, 0.9), atol=1e-5)
     assert np.abs(picture[:8, -8:] - picture[-8:, -8:]).max() > 1e-3
+    # Both axes: a tick at z stands where z falls between the tiles' quantiles; y counts downwards in an image.
     axes = figure.axes[0]
-    top = min(axes.get_yticks())  # image rows count downwards
-    label = axes.get_yticklabels()[list(axes.get_yticks()).index(top)].get_text()
-    assert float(label.replace("\N{MINUS SIGN}", "-")) == pytest.approx(float(quantile(0.9)), abs=0.01)
+    quantiles = quantile(np.linspace(0.1, 0.9, 5).astype(np.float32)).numpy()
+    for places, labels, upwards in (
+        (axes.get_xticks(), axes.get_xticklabels(), axes.get_xticks()),
+        (axes.get_yticks(), axes.get_yticklabels(), 40 - axes.get_yticks()),
+    ):
+        values = [float(label.get_text()) for label in labels]
+        assert values == [-1, -0.5, 0, 0.5, 1] and len(places) == 5
+        np.testing.assert_allclose(upwards / 8 - 0.5, np.interp(values, quantiles, range(5)), atol=1e-6)
 
 
 def test_latent_plane_needs_two_dimensions(small_vae):
@@ -88,7 +94,7 @@ def test_scatter_puts_each_class_at_its_means(small_vae, grey_images):
 def test_history_shows_the_objective_not_the_loss():
     history = {"loss": [3.0, 2.0], "val_loss": [4.0, 3.5], "kl": [1.0, 1.5]}
     axes = vh.plot_history(history).axes
-    assert [a.get_title() for a in axes] == ["objective", "KL"]
+    assert [a.get_title() for a in axes] == ["ELBO", "KL"]
     train, test = axes[0].get_lines()
     np.testing.assert_array_equal(train.get_ydata(), [-3, -2])
     np.testing.assert_array_equal(test.get_ydata(), [-4, -3.5])

@@ -130,9 +130,12 @@ def plot_latent_plane(model: VAE, n: int = 20, limit: float = 0.95) -> Figure:
     figure, axes = plt.subplots(figsize=(6.5, 6.5))
     _show(axes, picture, interpolation="antialiased")
     height, width = picture.shape[0] / n, picture.shape[1] / n
-    shown = np.linspace(0, n - 1, 5).round().astype(int)
-    axes.set_xticks((shown + 0.5) * width, [f"{quantiles[i]:.2f}" for i in shown])
-    axes.set_yticks((n - shown - 0.5) * height, [f"{quantiles[i]:.2f}" for i in shown])
+    # Ticks at round z, where they fall between the centres of the tiles: the steps are equal in probability, not in z.
+    ticks = np.arange(-2.0, 2.5, 0.5)
+    ticks = ticks[np.abs(ticks) <= quantiles[-1]]
+    places = np.interp(ticks, quantiles, np.arange(n) + 0.5)
+    axes.set_xticks(places * width, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks((n - places) * height, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel("$z_1$")
     axes.set_ylabel("$z_2$")
     return figure
@@ -167,14 +170,15 @@ def plot_latent_scatter(
     return figure
 
 
-def plot_history(history: Mapping[str, list[float]], skip: int = 0) -> Figure:
+def plot_history(history: Mapping[str, list[float]], skip: int = 0, objective: str = "ELBO") -> Figure:
     """The objective, the reconstruction term and the KL term against epochs, training and held-out images.
 
     Args:
         history: `fit(...).history`: loss, reconstruction, kl, and the same with `val_`; nats per image.
         skip: leaves out the first epochs, whose steep rise would flatten the rest.
+        objective: what was maximised, for the title.
     """
-    panels = {"objective": "loss", "reconstruction": "reconstruction", "KL": "kl"}
+    panels = {objective: "loss", "reconstruction": "reconstruction", "KL": "kl"}
     panels = {title: key for title, key in panels.items() if key in history}
     figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3.0), squeeze=False)
     for axis, (title, key) in zip(axes[0], panels.items(), strict=True):
