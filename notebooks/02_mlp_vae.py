@@ -401,7 +401,7 @@ plt.show()
 # %% [markdown]
 # Three things to notice.
 #
-# - **Reconstruction and KL rise together.** The model buys better reconstructions with a longer code. A falling KL term would be no success by itself. (The very start is an exception, and the picture leaves out two epochs. In the first steps of the loop above the KL term shoots past 40 nats and comes back to four. That is why the first training row shows 10.)
+# - **Reconstruction and KL rise together.** The model buys better reconstructions with a longer code. A falling KL term would be no success by itself. (The very start is an exception, and the picture leaves out two epochs. In the first row the training average of the KL term is far above its test value, which is taken after the epoch: early on it overshoots, and comes back.)
 # - **The code is short.** A nat is 1.44 bits, so six and a half nats are about nine bits: nine answers of yes or no. The two latent numbers say about as much as a choice among $e^{\mathrm{KL}}$ equally likely places.
 # - **The curves part.** Training keeps improving while test images gain less and less: with a million weights the model starts to know its training images. In the first ten epochs or so it is the other way round, because a training figure is averaged *during* the epoch and a test figure is taken *after* it.
 
@@ -627,7 +627,7 @@ print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 # <details>
 # <summary>Solution</summary>
 #
-# The loss looks right: after five epochs it is only a few nats behind the correct code. The network learns another $\log\sigma^2$: the noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The two checks of equations 2.4 and 2.5 pass, because neither calls `reparameterise`. The check of its draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
+# The loss looks right: it falls and settles like that of the correct code. The network learns another $\log\sigma^2$: the noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The two checks of equations 2.4 and 2.5 pass, because neither calls `reparameterise`. The check of its draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
 #
 # </details>
 #

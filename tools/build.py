@@ -65,6 +65,8 @@ def main() -> int:
         shutil.rmtree(ROOT / "_build" / ".doctrees", ignore_errors=True)
         print(f"The build failed after {seconds:.0f} s: the messages are above.", file=sys.stderr)
         return status
+    # Sphinx copies style sheets and pictures only when some page has changed too.
+    shutil.copytree(ROOT / "book" / "_static", PAGES / "_static", dirs_exist_ok=True)
     print(f"Built in {seconds:.0f} s. Open {index.as_uri()}")
     print(f"({index})")
     return 0
