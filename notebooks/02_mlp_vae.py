@@ -413,7 +413,7 @@ plt.show()
 # One run is one draw: another seed gives other initial weights, another order and other noise. So the next cell averages three runs of exactly this recipe. They were made by `python experiments/run.py s0` and stored with the version of the code that made them. The run on this page repeats the first of them.
 
 # %% tags=["nbval-ignore-output"]
-files = sorted(Path("../experiments/results").glob("s0-seed*.json"))
+files = sorted(Path("../experiments/results").glob("s0-none-seed*.json"))
 stored = [json.loads(path.read_text()) for path in files]
 elbos = np.array([result["test_elbo"] for result in stored])
 mean, error = elbos.mean(), elbos.std(ddof=1) / np.sqrt(len(elbos))

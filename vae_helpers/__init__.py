@@ -10,6 +10,9 @@ import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow takes oneDNN's convolutions by itself only on some processors; where it does not they save a quarter of the
+# time of a convolutional VAE (AMD EPYC, two cores: 33 s an epoch of 60,000 images at M = 32 instead of 43).
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 @contextlib.contextmanager
