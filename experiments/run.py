@@ -45,6 +45,8 @@ class Run:
     also_after: tuple[int, ...] = ()  # epochs before the last one whose model is evaluated too
     seeds: tuple[int, ...] = SEEDS
     likelihood_images: int = 10_000  # how many test images the 500 samples are drawn for
+    pictures: bool = False  # whether the first seed keeps samples and reconstructions
+    weights: bool = False  # whether the first seed keeps its weights
 
 
 def mlp(**arguments) -> Callable[[int], vh.VAE]:
@@ -75,11 +77,11 @@ RUNS = {
     for binarization in ("threshold", "none", "fixed", "dynamic")
     for name, system in SYSTEMS.items()
 }
-RUNS["s4-threshold"] = replace(RUNS["s4-threshold"], epochs=50, also_after=(10,))
+RUNS["s4-threshold"] = replace(RUNS["s4-threshold"], epochs=50, also_after=(10,), weights=True)
 
 # What S1 only names: other latent dimensions, wider layers, other sets.
-RUNS |= {f"s0-j{j}": replace(S0, build=mlp(hidden=(512, 256), latent_dim=j)) for j in (5, 10, 20, 50)}
-S1_ONCE = replace(S1, binarization="threshold", seeds=(0,))
+RUNS |= {f"s0-j{j}": replace(S0, build=mlp(hidden=(512, 256), latent_dim=j), seeds=(0,)) for j in (5, 10, 20, 50)}
+S1_ONCE = replace(S1, binarization="threshold", seeds=(0,), pictures=True)
 RUNS |= {f"s1-j{j}": replace(S1_ONCE, build=conv(latent_dim=j)) for j in (5, 10, 20, 50)}
 RUNS["s1-wide"] = replace(S1_ONCE, build=conv(filters=(64, 128)))
 RUNS["s1-fashion"] = replace(S1_ONCE, load=vh.load_fashion_mnist)
@@ -108,7 +110,7 @@ def test_images(images: vh.ImageData, binarization: str) -> np.ndarray:
     return vh.binarize(images.test, binarization, seed=1 if binarization == "dynamic" else 0)
 
 
-def train_and_evaluate(run: Run, seed: int) -> dict:
+def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
     images = run.load()
     test = test_images(images, run.binarization)
     model = run.build(seed)
@@ -134,7 +136,17 @@ def train_and_evaluate(run: Run, seed: int) -> dict:
         "train_elbo_by_epoch": [-value for value in losses["loss"]],
         "test_elbo_by_epoch": [-value for value in losses["val_loss"]],
     }
-    return result | ({"at_epoch": at_epoch} if at_epoch else {})
+    return model, result | ({"at_epoch": at_epoch} if at_epoch else {})
+
+
+def pictures(model: vh.VAE, test: np.ndarray) -> dict[str, np.ndarray]:
+    """Pixel means as grey levels: uint8 [20, H, W, C] each."""
+    named = {
+        "samples": model.sample(20, seed=1),
+        "originals": test[:20],
+        "reconstructions": model.reconstruct(test[:20]),
+    }
+    return {name: np.uint8(np.rint(255 * np.clip(images, 0, 1))) for name, images in named.items()}
 
 
 def evaluate(model: vh.VAE, test: np.ndarray, likelihood_images: int, seed: int) -> dict:
@@ -168,15 +180,22 @@ def main() -> None:
             parser.error(f"unknown system {system}: expected some of {', '.join(RUNS)}, or how they begin")
         chosen += found
     for name in chosen:
-        for seed in arguments.seed or RUNS[name].seeds:
+        run = RUNS[name]
+        for seed in arguments.seed or run.seeds:
             path = RESULTS / f"{name}-seed{seed}.json"
             if path.exists() and not arguments.force:
                 print(f"{path.name} is there")
                 continue
             print(f"{name}, seed {seed}", flush=True)
-            result = {"system": name, "seed": seed, "data": f"{RUNS[name].load().name}, {RUNS[name].binarization}"}
+            result = {"system": name, "seed": seed, "data": f"{run.load().name}, {run.binarization}"}
             begun = provenance()  # before training: the code may change while it runs
-            result |= train_and_evaluate(RUNS[name], seed) | {"provenance": begun}
+            model, measured = train_and_evaluate(run, seed)
+            result |= measured | {"provenance": begun}
+            if run.pictures and seed == run.seeds[0]:
+                test = test_images(run.load(), run.binarization)
+                np.savez_compressed(path.with_suffix(".npz"), **pictures(model, test))
+            if run.weights and seed == run.seeds[0]:
+                model.save_weights(path.with_suffix(".weights.h5"))
             temporary = path.with_suffix(".part")
             temporary.write_text(json.dumps(result, indent=1) + "\n")
             temporary.replace(path)
