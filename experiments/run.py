@@ -3,6 +3,7 @@
     python experiments/run.py            # whatever is missing in experiments/results
     python experiments/run.py s0         # one system, on every version of the data
     python experiments/run.py s0 --seed 1 --force
+    python experiments/run.py --time     # seconds an epoch, all systems in turn: on a machine that does nothing else
 
 A run is one system on one version of the data with one seed: trained from scratch, evaluated on the test images, kept
 as one small JSON file. A run whose file exists is skipped, so an interrupted command goes on where it stopped.
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
+import math
 import os
 import platform
 import subprocess
@@ -167,12 +170,41 @@ def evaluate(model: vh.VAE, test: np.ndarray, likelihood_images: int, seed: int)
     }
 
 
+def time_epochs(rounds: int = 3) -> dict:
+    """Seconds an epoch of each system on grey levels, the best of some rounds in turn, without start-up and test."""
+    images = vh.load_mnist()
+    best = {}
+    fits = {}
+    for name, system in SYSTEMS.items():
+        model = system.build(0)
+        model.compile(system.optimizer(), objective=system.objective)
+        fits[name] = functools.partial(model.fit, vh.batches(images.train, system.batch_size), verbose=0)
+        fits[name]()  # compiles
+    for _ in range(rounds):
+        for name, fit in fits.items():
+            start = time.monotonic()
+            fit()
+            best[name] = min(best.get(name, math.inf), time.monotonic() - start)
+    return {"seconds_per_epoch": best, "rounds": rounds, "provenance": provenance()}
+
+
+def write(path: Path, result: dict) -> None:
+    """All or nothing: a half-written result would count as done."""
+    temporary = path.with_suffix(".part")
+    temporary.write_text(json.dumps(result, indent=1) + "\n")
+    temporary.replace(path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("systems", nargs="*", metavar="SYSTEM", help=f"{', '.join(RUNS)}; default: all")
     parser.add_argument("--seed", type=int, action="append", help=f"default: {SEEDS}")
     parser.add_argument("--force", action="store_true", help="run again what has a result")
+    parser.add_argument("--time", action="store_true", help="only measure seconds an epoch")
     arguments = parser.parse_args()
+    if arguments.time:
+        write(RESULTS / "seconds_per_epoch.json", time_epochs())
+        return
     chosen = []
     for system in arguments.systems or RUNS:
         found = [name for name in RUNS if name == system or name.startswith(f"{system}-")]
@@ -196,9 +228,7 @@ def main() -> None:
                 np.savez_compressed(path.with_suffix(".npz"), **pictures(model, test))
             if run.weights and seed == run.seeds[0]:
                 model.save_weights(path.with_suffix(".weights.h5"))
-            temporary = path.with_suffix(".part")
-            temporary.write_text(json.dumps(result, indent=1) + "\n")
-            temporary.replace(path)
+            write(path, result)
 
 
 if __name__ == "__main__":
