@@ -1,0 +1,92 @@
+"""The long runs: what is stored is whole, says where it comes from, and is what the scoreboard shows."""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vae_helpers as vh
+
+ROOT = Path(__file__).parents[1]
+
+
+def load(name: str):
+    """A module of experiments/, which is a folder of scripts and not a package."""
+    spec = importlib.util.spec_from_file_location(f"experiments.{name}", ROOT / "experiments" / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+run = load("run")
+scoreboard = load("scoreboard")
+RESULTS = sorted(path for path in scoreboard.RESULTS.glob("*.json") if path.stem != "seconds_per_epoch")
+each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+
+
+@each_result
+def test_stored_result_is_whole_and_says_where_it_comes_from(path):
+    result = json.loads(path.read_text("utf-8"))
+    assert path.stem == f"{result['system']}-seed{result['seed']}"
+    recipe = run.RUNS[result["system"]]
+    assert result["seed"] in recipe.seeds and result["epochs"] == recipe.epochs
+    assert result["data"].endswith(recipe.binarization)
+    assert len(result["train_elbo_by_epoch"]) == len(result["test_elbo_by_epoch"]) == recipe.epochs
+    assert set(map(int, result.get("at_epoch", {}))) == set(recipe.also_after)
+    assert result["provenance"]["uncommitted_changes"] is False
+    assert set(result["provenance"]) >= {"commit", "date", "python", "tensorflow", "keras", "machine"}
+    for part in (result, *result.get("at_epoch", {}).values()):
+        assert math.isclose(part["test_elbo"], part["test_reconstruction"] - part["test_kl"], rel_tol=1e-4)
+        assert part["test_elbo"] < part["test_log_likelihood_500"] < part["test_elbo"] + 20
+
+
+def test_every_system_runs_on_every_version_of_the_data():
+    assert {f"{system}-{version}" for system in run.SYSTEMS for version in scoreboard.VERSIONS} <= set(run.RUNS)
+    for recipe in run.RUNS.values():
+        assert recipe.build(0).latent_dim >= 2
+
+
+def test_a_run_measures_what_the_scoreboard_shows(grey_images):
+    """A run in small: two epochs, evaluated after each, on a few images."""
+    labels = np.zeros(len(grey_images), np.uint8)
+    few = vh.ImageData("few", grey_images, labels, grey_images, labels)
+    recipe = dataclasses.replace(
+        run.RUNS["s4-threshold"],
+        build=run.conv(filters=(4, 6), image_shape=(8, 8, 1)),
+        load=lambda: few,
+        epochs=2,
+        also_after=(1,),
+        likelihood_images=len(grey_images) // 2,
+    )
+    model, result = run.train_and_evaluate(recipe, seed=0)
+    assert set(result["at_epoch"]) == {1} and len(result["test_elbo_by_epoch"]) == 2
+    assert result["parameters"] == model.count_params()
+    assert set(result["test_elbo_on"]) == set(scoreboard.VERSIONS)
+    assert result["test_elbo_on"]["threshold"] == pytest.approx(result["test_elbo"], rel=1e-4)
+    stored = run.pictures(model, run.test_images(few, "threshold"))
+    assert {key: value.dtype for key, value in stored.items()} == dict.fromkeys(stored, np.dtype(np.uint8))
+
+
+def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_vae):
+    """The gap of some images, added to the ELBO of all, estimates the mean log p(x) of all."""
+    model, test = small_vae(), vh.binarize(np.tile(grey_images, (8, 1, 1, 1)), "none")
+    model.compile(objective=vh.sgvb_b)
+    whole = run.evaluate(model, test, len(test), seed=0)["test_log_likelihood_500"]
+    part = run.evaluate(model, test, len(test) // 2, seed=0)["test_log_likelihood_500"]
+    assert part == pytest.approx(whole, abs=0.5)
+
+
+def test_mean_and_standard_error():
+    mean, error = scoreboard.mean_and_error([1.0, 2.0, 3.0])
+    assert mean == 2.0 and error == pytest.approx(1 / math.sqrt(3))
+    assert math.isnan(scoreboard.mean_and_error([1.0])[1])
+    assert scoreboard.show([-1.0, -2.0, -3.0], 2) == "−2.00 ± 0.58" and scoreboard.show([5.0]) == "5.0"
+
+
+def test_introduction_shows_the_scoreboard_of_the_stored_results():
+    assert scoreboard.PAGE.read_text("utf-8") == scoreboard.table(), "run: python experiments/scoreboard.py"
