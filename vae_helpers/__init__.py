@@ -2,7 +2,8 @@
 
     import vae_helpers as vh
 
-Imports go one way: progress ← data ← models ← objectives ← evaluation ← figures. No module imports a later one.
+Imports go one way: progress ← sources ← data ← models ← objectives ← evaluation ← figures. No module imports a later
+one.
 """
 
 import contextlib
