@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vae_helpers import data
+from vae_helpers import data, sources
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,21 @@ def test_fashion_mnist_is_balanced():
     assert np.bincount(images.train_labels).tolist() == [6000] * 10
     assert np.bincount(images.test_labels).tolist() == [1000] * 10
     assert round(images.train.mean() / 255, 4) == 0.2860
+
+
+def test_cifar10_is_cifar10():
+    folder = sources.data_folder() / "cifar10"
+    if not all((folder / f"{name}.gz").exists() for name in sources.CIFAR_FILES):
+        pytest.skip("CIFAR-10 (170 MB) is not in the cache folder: `vae-data cifar10` fetches it")
+    images = data.load_cifar10()
+    assert images.name == "CIFAR-10"
+    assert (images.train.shape, images.test.shape) == ((50000, 32, 32, 3), (10000, 32, 32, 3))
+    assert images.train.dtype == images.train_labels.dtype == np.uint8
+    assert np.bincount(images.train_labels).tolist() == [5000] * 10
+    assert np.bincount(images.test_labels).tolist() == [1000] * 10
+    assert images.train_labels[:5].tolist() == [6, 9, 9, 4, 1]
+    means = [0.4914, 0.4822, 0.4465]  # of red, green, blue: what every PyTorch example normalises by
+    np.testing.assert_allclose(images.train.mean(axis=(0, 1, 2)) / 255, means, atol=5e-5)
 
 
 def test_shared_arrays_are_read_only(mnist):
@@ -215,6 +230,20 @@ def test_sizes_and_static_shapes():
     assert full.element_spec.shape.as_list() == [100, 1, 2, 1]
     assert int(data.batches(images, 250).cardinality()) == 1
     assert int(data.batches(images, 1000).repeat(3).cardinality()) == 3
+
+
+def test_images_in_colour_keep_their_channels():
+    colour = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
+    grey = colour / np.float32(255)
+    np.testing.assert_array_equal(data.binarize(colour, "none"), grey)
+    np.testing.assert_array_equal(data.binarize(colour, "threshold"), grey >= 0.5)
+    dataset = data.batches(colour, 4, shuffle=False)
+    assert dataset.element_spec.shape.as_list() == [None, 32, 32, 3]
+    np.testing.assert_array_equal(np.concatenate(list(dataset.as_numpy_iterator())), grey)
+    for binarization in ("fixed", "dynamic"):
+        (x,) = data.batches(colour, 10, binarization, shuffle=False).as_numpy_iterator()
+        assert x.shape == colour.shape and set(np.unique(x)) == {0, 1}
+        assert (x[..., 0] != x[..., 1]).any() and np.corrcoef(x.ravel(), grey.ravel())[0, 1] > 0.5
 
 
 # ---------------------------------------------------------------------------------------------------- refused arguments

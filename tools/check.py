@@ -16,7 +16,7 @@ MEBIBYTE = 2**20
 LARGEST_FILE = 2 * MEBIBYTE
 MOST_LINES = 40  # of one failed check's messages
 BUILT = {"_build", ".venv", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".ruff_cache", "node_modules"}
-BUILT_SUFFIXES = (".pyc", ".keras", ".egg-info", ".log", "-ubyte", "-ubyte.gz", ".npz")
+BUILT_SUFFIXES = (".pyc", ".keras", ".egg-info", ".log", "-ubyte", "-ubyte.gz", ".bin", ".bin.gz", ".npz")
 
 # Joined here, so that this file does not contain what it looks for.
 MACHINE_PATHS = ["/" + name + "/" for name in ("work", "root", "home", "Users")] + ["/tmp/" + "bash_jobs"]

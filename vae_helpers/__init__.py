@@ -45,7 +45,7 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
     with contextlib.suppress(RuntimeError):  # the reader's program has already started the GPU: its choice stands
         tensorflow.config.experimental.set_memory_growth(_gpu, True)
 
-from .data import ImageData, batches, binarize, load_fashion_mnist, load_mnist
+from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import active_units, elbo, gradient_variance, kl_per_dimension, log_likelihood
 from .figures import (
     DIGIT_COLORS,
@@ -58,12 +58,14 @@ from .figures import (
 )
 from .models import VAE, conv_vae, mlp_vae
 from .objectives import iwae, sgvb_a, sgvb_b, sticking_the_landing
+from .sources import DataUnavailableError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DIGIT_COLORS",
     "VAE",
+    "DataUnavailableError",
     "ImageData",
     "active_units",
     "batches",
@@ -73,6 +75,7 @@ __all__ = [
     "gradient_variance",
     "iwae",
     "kl_per_dimension",
+    "load_cifar10",
     "load_fashion_mnist",
     "load_mnist",
     "log_likelihood",

@@ -22,7 +22,7 @@ class ImageData:
 
     Attributes:
         name: e.g. `"MNIST"`.
-        train, test: uint8 [n, 28, 28, 1], grey levels 0 to 255.
+        train, test: uint8 [n, H, W, C], grey levels 0 to 255, or those of red, green and blue.
         train_labels, test_labels: uint8 [n], classes 0 to 9.
     """
 
@@ -51,6 +51,20 @@ def load_fashion_mnist() -> ImageData:
     return _load("fashion_mnist")
 
 
+def load_cifar10() -> ImageData:
+    """CIFAR-10 (Krizhevsky, 2009, "Learning Multiple Layers of Features from Tiny Images"): photographs of ten things.
+
+    Returns:
+        train uint8 [50000, 32, 32, 3], test uint8 [10000, 32, 32, 3], in colour; labels uint8 [50000] and [10000]:
+        0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
+        The first call fetches 140 to 170 MB.
+
+    Raises:
+        DataUnavailableError: it is not in the cache and no source could be reached.
+    """
+    return _load("cifar10")
+
+
 def _load(key: str) -> ImageData:
     return ImageData(SETS[key].name, *load_arrays(key))
 
@@ -76,7 +90,7 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
         )
     if images.ndim != 4:
         advice = {
-            2: "unflatten with .reshape(-1, 28, 28, 1)",
+            2: "unflatten with .reshape(-1, H, W, C), for MNIST (-1, 28, 28, 1)",
             3: "add the channel with [..., None], or the batch axis with [None] if this is one image",
         }.get(images.ndim, "reshape it")
         raise ValueError(f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
