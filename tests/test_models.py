@@ -133,6 +133,17 @@ def test_the_convolutional_network_of_s1():
     assert shapes == [(1568,), (7, 7, 32), (14, 14, 64), (28, 28, 32), (28, 28, 1)]
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "continuous_bernoulli"])
+def test_the_convolutional_network_in_colour(likelihood):
+    model = vh.conv_vae(latent_dim=3, filters=(4, 6), likelihood=likelihood, image_shape=(32, 32, 3), seed=1)
+    x = np.random.default_rng(0).random((4, 32, 32, 3)).astype(np.float32)
+    values = vh.sgvb_b(model, x).numpy()
+    assert values.shape == (4,) and np.isfinite(values).all()
+    assert model.sample(5).shape == (5, 32, 32, 3)
+    assert model.reconstruct(x).shape == x.shape
+    assert model.likelihood(np.zeros((2, 3), np.float32)).event_shape == (32, 32, 3)
+
+
 def test_dropout_acts_in_training_only(small_vae, grey_images):
     model = small_vae(dropout=0.5)
     a, b = (model.posterior(grey_images).mean().numpy() for _ in range(2))
