@@ -6,6 +6,7 @@ import pytest
 import scipy.special
 import scipy.stats
 import tensorflow as tf
+from scipy.special import logsumexp
 
 import vae_helpers as vh
 
@@ -42,6 +43,23 @@ def test_log_likelihood_equals_quadrature(binary_images, samples):
     error = repeats.std(0, ddof=1) / np.sqrt(len(repeats))
     assert np.all(np.abs(repeats.mean(0) - exact) < 5 * error + 1e-4)
     assert repeats.shape == (12, 24) and error.max() < 0.02
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli"])
+def test_log_likelihood_on_a_grid_is_the_integral(small_vae, grey_images, likelihood):
+    """Against Gauss-Hermite quadrature: its nodes lie elsewhere, and it integrates smooth functions exactly."""
+    model, x = small_vae(likelihood=likelihood), grey_images[:5]
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    z = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 1, 2).astype(np.float32)
+    terms = model.likelihood(z).log_prob(x).numpy() + np.log(np.outer(weights, weights) / (2 * np.pi)).reshape(-1, 1)
+    np.testing.assert_allclose(vh.log_likelihood_on_grid(model, x), logsumexp(terms, axis=0), atol=2e-3)
+
+
+def test_grid_is_for_planes_and_linear_likelihoods(small_vae, grey_images):
+    with pytest.raises(ValueError, match="J = 3"):
+        vh.log_likelihood_on_grid(small_vae(latent_dim=3), grey_images)
+    with pytest.raises(ValueError, match="gaussian"):
+        vh.log_likelihood_on_grid(small_vae(likelihood="gaussian"), grey_images)
 
 
 def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):

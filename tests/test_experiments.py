@@ -42,7 +42,11 @@ def test_stored_result_is_whole_and_says_where_it_comes_from(path):
     assert set(result["provenance"]) >= {"commit", "date", "python", "tensorflow", "keras", "machine"}
     for part in (result, *result.get("at_epoch", {}).values()):
         assert math.isclose(part["test_elbo"], part["test_reconstruction"] - part["test_kl"], rel_tol=1e-4)
-        assert part["test_elbo"] < part["test_log_likelihood_500"] < part["test_elbo"] + 20
+        assert part["test_elbo"] < part["test_log_likelihood_500"]
+        if recipe.build(0).latent_dim == 2:
+            assert part["test_log_likelihood_500"] < part["test_log_likelihood"] < part["test_elbo"] + 20
+    if recipe.load is vh.load_mnist:
+        assert result["test_elbo_on"][recipe.binarization] == pytest.approx(result["test_elbo"], abs=0.3)
 
 
 def test_every_system_runs_on_every_version_of_the_data():
@@ -66,8 +70,7 @@ def test_a_run_measures_what_the_scoreboard_shows(grey_images):
     model, result = run.train_and_evaluate(recipe, seed=0)
     assert set(result["at_epoch"]) == {1} and len(result["test_elbo_by_epoch"]) == 2
     assert result["parameters"] == model.count_params()
-    assert set(result["test_elbo_on"]) == set(scoreboard.VERSIONS)
-    assert result["test_elbo_on"]["threshold"] == pytest.approx(result["test_elbo"], rel=1e-4)
+    assert result["test_elbo"] < result["test_log_likelihood_500"] < result["test_log_likelihood"] + 0.5
     stored = run.pictures(model, run.test_images(few, "threshold"))
     assert {key: value.dtype for key, value in stored.items()} == dict.fromkeys(stored, np.dtype(np.uint8))
 

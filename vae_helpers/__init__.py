@@ -46,7 +46,14 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
         tensorflow.config.experimental.set_memory_growth(_gpu, True)
 
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
-from .evaluation import active_units, elbo, gradient_variance, kl_per_dimension, log_likelihood
+from .evaluation import (
+    active_units,
+    elbo,
+    gradient_variance,
+    kl_per_dimension,
+    log_likelihood,
+    log_likelihood_on_grid,
+)
 from .figures import (
     DIGIT_COLORS,
     plot_history,
@@ -79,6 +86,7 @@ __all__ = [
     "load_fashion_mnist",
     "load_mnist",
     "log_likelihood",
+    "log_likelihood_on_grid",
     "mlp_vae",
     "plot_history",
     "plot_images",
