@@ -78,7 +78,8 @@ def rows() -> list[tuple[str, ...]]:
 
 def table() -> str:
     """The scoreboard in Markdown."""
-    heads = "data, system, epochs, test ELBO, reconstruction, KL, log p(x) 500 draws, log p(x) exact, active, weights, s/epoch, seeds, published"
+    heads = "data, system, epochs, test ELBO, reconstruction, KL, log p(x) 500 draws, log p(x) exact"
+    heads += ", active, weights, s/epoch, seeds, published"
     lines = [heads.split(", "), ["---"] * 2 + ["---:"] * 10 + ["---"], *rows()]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
