@@ -23,7 +23,7 @@ def load(name: str):
     return module
 
 
-run = load("run")
+run, scoreboard = load("run"), load("scoreboard")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if path.stem != "seconds_per_epoch")
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
@@ -84,3 +84,16 @@ def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_v
     whole = run.evaluate(model, test, len(test), seed=0)["test_log_likelihood_500"]
     part = run.evaluate(model, test, len(test) // 2, seed=0)["test_log_likelihood_500"]
     assert part == pytest.approx(whole, abs=0.5)
+
+
+def test_mean_and_standard_error():
+    mean, error = scoreboard.mean_and_error([1.0, 2.0, 3.0])
+    assert mean == 2.0 and error == pytest.approx(1 / math.sqrt(3))
+    assert math.isnan(scoreboard.mean_and_error([1.0])[1])
+    assert scoreboard.show([-1.0, -2.0, -3.0], 2) == "−2.00 ± 0.58" and scoreboard.show([5.0]) == "5.0"
+
+
+def test_scoreboard_shows_each_stored_system_once():
+    rows = scoreboard.rows()
+    assert rows and len({row[:3] for row in rows}) == len(rows)
+    assert all(len(row) == scoreboard.table().splitlines()[0].count("|") - 1 for row in rows)
