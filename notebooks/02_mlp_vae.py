@@ -431,7 +431,7 @@ print(f"this page's run:           {here:.2f}")
 # %% [markdown]
 # The seeds differ by almost a nat. With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. A single run with a better figure than another recipe's single run proves little.
 #
-# The bound is not the likelihood. **Importance sampling** estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p_\theta(x, z) / q_\phi(z \mid x)$, and take the logarithm (section 1.8 of chapter 1). Here $p_\theta(x, z) = p(z)\,p_\theta(x \mid z)$. With 500 draws an image the estimate is still a lower bound on average, but a tighter one.
+# The bound is not the likelihood. **Importance sampling** estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p_\theta(x, z) / q_\phi(z \mid x)$, and take the logarithm (section 1.8 of chapter 1). Here $p_\theta(x, z) = p(z)\,p_\theta(x \mid z)$. With 500 draws an image the estimate is still a lower bound on average, but a tighter one. (How much tighter? For a latent plane $\log p_\theta(x)$ can be computed exactly. [Chapter 3](03_conv_vae.ipynb) does it, and finds that 500 draws can fall short by nats.)
 
 # %% tags=["nbval-ignore-output"]
 log_p = vh.log_likelihood(model, x_test[:1000], samples=500)

@@ -90,3 +90,15 @@ def test_the_status_is_drawn_no_more_often_than_asked(monkeypatch):
     for _ in range(100):
         text.status("later")
     assert len(drawn) == 1
+
+
+def test_a_long_run_sends_some_hundreds_of_updates(monkeypatch):
+    """More than a thousand or two would fill the queue of a client that reads only when the cell is done."""
+    now, drawn = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(LiveText, "_draw", lambda self: (drawn.append(1), setattr(self, "_last_drawn", now[0])))
+    text = LiveText()
+    for _ in range(36_000):  # an hour, ten calls a second
+        now[0] += 0.1
+        text.status("working")
+    assert 100 < len(drawn) < 700
