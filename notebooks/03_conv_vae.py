@@ -425,7 +425,7 @@ print("the test ELBO after 10 epochs lies between −158.5 and −154.5 nats")
 
 # %% mystnb={"image": {"alt": "Five grids of 16 pictures decoded from the same points. Before training plain grey; after one epoch soft rings, nines and blends; after two, five and ten epochs clearer digits, some still between two digits."}}
 figure, axes = plt.subplots(1, 5, figsize=(10, 2.3))
-for axis, epoch in zip(axes, (0, 1, 2, 5, 10)):
+for axis, epoch in zip(axes, (0, 1, 2, 5, 10), strict=True):
     rows = grids[epoch].reshape(4, 4, 28, 28)
     axis.imshow(np.block([list(row) for row in rows]), cmap="gray", vmin=0, vmax=1)
     axis.set_title(f"epoch {epoch}")
@@ -587,7 +587,7 @@ order = np.argsort(gap)
 chosen = order[[150, 270, 299]]
 turn = np.linspace(0, 2 * np.pi, 100)
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6))
-for axes_of_one, i in zip(axes, chosen):
+for axes_of_one, i in zip(axes, chosen, strict=True):
     density = np.exp(log_posterior[i])
     axes_of_one.contourf(axis, axis, density / density.max(), 12, cmap="Greys")
     mean, scale = q.loc[i].numpy(), q.scale[i].numpy()
@@ -623,7 +623,7 @@ def improve():
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(kl_to_posterior(mean, tf.exp(log_scale)))
     descent.apply_gradients(
-        zip(tape.gradient(total, [mean, log_scale]), [mean, log_scale])
+        zip(tape.gradient(total, [mean, log_scale]), [mean, log_scale], strict=True)
     )
     return total
 
