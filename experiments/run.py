@@ -1,7 +1,7 @@
 """The long runs behind the book's tables: one command, resumable, each result with its provenance.
 
     python experiments/run.py            # whatever is missing in experiments/results
-    python experiments/run.py s0         # one system, on every version of the data
+    python experiments/run.py s0         # one system, on every version of the data, and its variants
     python experiments/run.py s0 --seed 1 --force
     python experiments/run.py --time     # seconds an epoch, all systems in turn: on a machine that does nothing else
 
@@ -29,6 +29,9 @@ import vae_helpers as vh  # before Keras and TensorFlow: it silences their start
 import keras  # isort: skip
 import numpy as np
 import tensorflow as tf
+from PIL import Image
+
+from vae_helpers.data import BINARIZATIONS
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2)
@@ -77,7 +80,7 @@ SYSTEMS = {
 }
 RUNS = {
     f"{name}-{binarization}": replace(system, binarization=binarization)
-    for binarization in ("threshold", "none", "fixed", "dynamic")
+    for binarization in BINARIZATIONS
     for name, system in SYSTEMS.items()
 }
 RUNS["s4-threshold"] = replace(RUNS["s4-threshold"], epochs=50, also_after=(10,), weights=True)
@@ -132,10 +135,11 @@ def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
     model = run.build(seed)
     model.compile(run.optimizer(), objective=run.objective)
     training = vh.batches(images.train, run.batch_size, run.binarization, seed=seed)
+    held_out = vh.batches(test, 1000, shuffle=False)
     losses, at_epoch, seconds, done = {"loss": [], "val_loss": []}, {}, 0.0, 0
     for epochs in (*run.also_after, run.epochs):
         start = time.monotonic()
-        history = model.fit(training, epochs=epochs, initial_epoch=done, validation_data=vh.batches(test, 1000))
+        history = model.fit(training, epochs=epochs, initial_epoch=done, validation_data=held_out)
         seconds += time.monotonic() - start
         for name, values in losses.items():
             values += history.history[name]
@@ -150,19 +154,19 @@ def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
     if run.load is vh.load_mnist:  # what the same model scores on the other versions: columns must not be compared
         result["test_elbo_on"] = {
             version: -model.evaluate(vh.batches(test_images(images, version), 1000, shuffle=False))[0]
-            for version in ("none", "threshold", "fixed", "dynamic")
+            for version in BINARIZATIONS
         }
     return model, result | ({"at_epoch": at_epoch} if at_epoch else {})
 
 
-def pictures(model: vh.VAE, test: np.ndarray) -> dict[str, np.ndarray]:
-    """Pixel means as grey levels: uint8 [20, H, W, C] each."""
-    named = {
-        "samples": model.sample(20, seed=1),
-        "originals": test[:20],
-        "reconstructions": model.reconstruct(test[:20]),
-    }
-    return {name: np.uint8(np.rint(255 * np.clip(images, 0, 1))) for name, images in named.items()}
+def pictures(model: vh.VAE, test: np.ndarray, columns: int = 20) -> Image.Image:
+    """Three rows of tiles, pixel means as grey levels: samples, test images, their reconstructions."""
+    test = test[:columns]
+    rows = np.stack([model.sample(len(test), seed=1), test, model.reconstruct(test)])
+    _, n, height, width, channels = rows.shape
+    tiles = rows.transpose(0, 2, 1, 3, 4).reshape(3 * height, n * width, channels)
+    tiles = np.uint8(np.rint(255 * np.clip(tiles, 0, 1)))
+    return Image.fromarray(tiles[..., 0] if channels == 1 else tiles)
 
 
 def evaluate(model: vh.VAE, test: np.ndarray, likelihood_images: int, seed: int) -> dict:
@@ -240,8 +244,7 @@ def main() -> None:
             model, measured = train_and_evaluate(run, seed)
             result |= measured | {"provenance": begun}
             if run.pictures and seed == run.seeds[0]:
-                test = test_images(run.load(), run.binarization)
-                np.savez_compressed(path.with_suffix(".npz"), **pictures(model, test))
+                pictures(model, test_images(run.load(), run.binarization)).save(path.with_suffix(".png"))
             if run.weights and seed == run.seeds[0]:
                 model.save_weights(path.with_suffix(".weights.h5"))
             write(path, result)

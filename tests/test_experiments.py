@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vae_helpers as vh
+from vae_helpers.data import BINARIZATIONS
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,7 +52,7 @@ def test_stored_result_is_whole_and_says_where_it_comes_from(path):
 
 
 def test_every_system_runs_on_every_version_of_the_data():
-    for version in ("none", "threshold", "fixed", "dynamic"):
+    for version in BINARIZATIONS:
         assert {f"{system}-{version}" for system in run.SYSTEMS} <= set(run.RUNS)
     for recipe in run.RUNS.values():
         assert recipe.build(0).latent_dim >= 2
@@ -73,8 +74,41 @@ def test_a_run_in_small_measures_what_is_stored(grey_images):
     assert set(result["at_epoch"]) == {1} and len(result["test_elbo_by_epoch"]) == 2
     assert result["parameters"] == model.count_params()
     assert result["test_elbo"] < result["test_log_likelihood_500"] < result["test_log_likelihood"] + 0.5
-    stored = run.pictures(model, run.test_images(few, "threshold"))
-    assert {key: value.dtype for key, value in stored.items()} == dict.fromkeys(stored, np.dtype(np.uint8))
+
+
+def test_the_command_stores_a_run_once_and_goes_on(grey_images, monkeypatch, tmp_path, capsys):
+    """Result, pictures and weights are written; a second call finds them; a name nobody knows is refused."""
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
+    recipe = run.Run(
+        run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_b, batch_size=8, epochs=1,
+        load=lambda: few, seeds=(3,), pictures=True, weights=True,
+    )  # fmt: skip
+    monkeypatch.setattr(run, "RUNS", {"few-none": recipe})
+    monkeypatch.setattr(run, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run.py", "few"])
+    run.main()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"few-none-seed3.json", "few-none-seed3.png", "few-none-seed3.weights.h5"}
+    with run.Image.open(tmp_path / "few-none-seed3.png") as picture:
+        originals = np.asarray(picture)[8:16, : 20 * 8].reshape(8, 20, 8).swapaxes(0, 1)
+    np.testing.assert_allclose(originals / 255, grey_images[:20, ..., 0], atol=1 / 255)
+
+    before = (tmp_path / "few-none-seed3.json").read_text("utf-8")
+    run.main()
+    assert "few-none-seed3.json is there" in capsys.readouterr().out
+    assert (tmp_path / "few-none-seed3.json").read_text("utf-8") == before
+    monkeypatch.setattr(sys, "argv", ["run.py", "unknown"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert "expected some of few-none" in capsys.readouterr().err
+
+
+def test_epochs_are_timed(grey_images, monkeypatch):
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
+    recipe = run.Run(run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_b, batch_size=8, epochs=1)
+    monkeypatch.setattr(run, "SYSTEMS", {"few": recipe})
+    monkeypatch.setattr(vh, "load_mnist", lambda: few)
+    assert 0 < run.time_epochs(rounds=2)["seconds_per_epoch"]["few"] < 60
 
 
 def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_vae):

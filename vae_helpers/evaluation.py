@@ -145,9 +145,10 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
 
     @tf.function(jit_compile=model.prefers_xla)
     def decode(z):
-        logits = tf.reshape(tf.cast(model.decoder(z, training=False), tf.float32), [len(z), -1])
+        p_x_given_z = model.likelihood(z)
+        logits = tf.reshape(p_x_given_z.distribution.logits_parameter(), [len(z), -1])
         # log p(x | z) = x · logits + log p(0 | z), for both likelihoods.
-        return logits, model.likelihood(z).log_prob(black) + model.prior.log_prob(z) + log_area
+        return logits, p_x_given_z.log_prob(black) + model.prior.log_prob(z) + log_area
 
     @tf.function
     def add_row(running, chunk, logits, offset):
