@@ -131,3 +131,7 @@ def test_scoreboard_shows_each_stored_system_once():
     rows = scoreboard.rows()
     assert rows and len({row[:3] for row in rows}) == len(rows)
     assert all(len(row) == scoreboard.table().splitlines()[0].count("|") - 1 for row in rows)
+
+
+def test_scoreboard_of_the_first_page_is_that_of_the_stored_results():
+    assert (run.RESULTS / "scoreboard.md").read_text("utf-8") == scoreboard.table(), "run: make scoreboard"

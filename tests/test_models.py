@@ -1,6 +1,7 @@
 """The VAE as a model of images and as a Keras model."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -389,6 +390,26 @@ def test_mixed_precision_keeps_the_elbo_in_float32(small_vae, grey_images):
 
 
 # --- the log of fit --------------------------------------------------------------------------------------------
+
+
+def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images):
+    """Each model is traced once; TensorFlow, which counts by source code, takes them for one function."""
+    warned = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            warned.append(record.getMessage())
+
+    listener = Listener()
+    tf.get_logger().addHandler(listener)
+    try:
+        for _ in range(8):
+            model = small_vae()
+            model.compile("sgd", objective=vh.sgvb_b, steps_per_execution=2)
+            model.fit(grey_images, batch_size=8, verbose=0)
+    finally:
+        tf.get_logger().removeHandler(listener)
+    assert warned == []
 
 
 def test_training_table(small_vae, grey_images, capsys):
