@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book test unit nbval lab notebooks pins check data repository clean
+.PHONY: help python install book test unit nbval lab notebooks scoreboard pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,10 @@ lab: $(READY) data  ## open the chapters in JupyterLab
 
 notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=02_mlp_vae
 	@$(BIN)/python tools/execute.py $(NB)
+
+scoreboard: $(READY) data  ## run what has no stored result yet (all of it takes eight hours), then make the table
+	@$(BIN)/python experiments/run.py
+	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
 
 pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \

@@ -1,6 +1,6 @@
 """The scoreboard: every system on every version of the data, as far as it has stored results.
 
-    python experiments/scoreboard.py     # prints the table in Markdown
+    python experiments/scoreboard.py     # prints the table in Markdown: what `make scoreboard` keeps for the first page
 
 The numbers come from `results/*.json`, which `python experiments/run.py` makes.
 """
@@ -78,9 +78,9 @@ def rows() -> list[tuple[str, ...]]:
 
 def table() -> str:
     """The scoreboard in Markdown."""
-    heads = "data, system, epochs, test ELBO, reconstruction, KL, log p(x) 500 draws, log p(x) exact"
-    heads += ", active, weights, s/epoch, seeds, published"
-    lines = [heads.split(", "), ["---"] * 2 + ["---:"] * 10 + ["---"], *rows()]
+    heads = "data; system; epochs; test ELBO; reconstr.; KL; log p(x), 500 draws; log p(x), exact"
+    heads += "; active; weights; s/epoch; seeds; published"
+    lines = [heads.split("; "), ["---"] * 2 + ["---:"] * 10 + ["---"], *rows()]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
