@@ -138,6 +138,26 @@ def test_gradient_variance_of_a_known_gradient(small_vae, grey_images):
     assert sum(variances.values()) == variances[variable.path]  # nothing else has a gradient
 
 
+def test_gradient_meter_measures_its_draws(small_vae, posterior_off_the_prior, grey_images):
+    """Against NumPy on the same draws, entry by entry, twice with one meter; a convolutional model, since XLA draws
+    other noise."""
+    model = posterior_off_the_prior(small_vae(vh.conv_vae))
+    meter, variables = vh.GradientMeter(model, vh.sgvb_a, samples=2), model.trainable_variables
+    for x, seed in ((grey_images, 3), (grey_images[:5], 4)):
+        moments = meter(x, repeats=7, seed=seed)
+        seeds, values, drawn = keras.random.SeedGenerator(seed), [], []
+        for _ in range(7):
+            with tf.GradientTape() as tape, model.using(seeds):
+                values.append(vh.sgvb_a(model, x, 2))
+                total = tf.reduce_mean(values[-1])
+            drawn.append([tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, variables)])
+        assert moments.value_variance == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-3)
+        for variable, *of_variable in zip(variables, *drawn, strict=True):
+            np.testing.assert_allclose(moments.mean[variable.path], np.mean(of_variable, 0), rtol=1e-3, atol=1e-5)
+            variance = np.var(of_variable, 0, ddof=1)
+            np.testing.assert_allclose(moments.variance[variable.path], variance, rtol=1e-3, atol=1e-7)
+
+
 def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior, grey_images):
     model = posterior_off_the_prior(small_vae())
     one, ten = (

@@ -11,7 +11,9 @@ import tensorflow_probability as tfp
 import vae_helpers as vh
 
 tfd = tfp.distributions
-OBJECTIVES = [vh.sgvb_a, vh.sgvb_b, vh.sticking_the_landing, vh.iwae]
+OBJECTIVES = [
+    vh.sgvb_a, vh.sgvb_b, vh.sticking_the_landing, vh.score_function, vh.iwae, vh.iwae_doubly_reparameterized,
+]  # fmt: skip
 
 
 def seeded(seed=0):
@@ -99,7 +101,7 @@ def test_a_minus_b_per_noise(small_vae, posterior_off_the_prior, grey_images):
     assert np.abs(expected).max() > 0.5
 
 
-@pytest.mark.parametrize("objective", [vh.sgvb_a, vh.sticking_the_landing])
+@pytest.mark.parametrize("objective", [vh.sgvb_a, vh.sticking_the_landing, vh.score_function])
 def test_decoder_gradients_agree_with_b_for_the_same_noise(model, grey_images, objective):
     decoder = model.decoder.trainable_variables
     ours, reference = (gradients(o, model, grey_images, decoder, 3) for o in (objective, vh.sgvb_b))
@@ -125,6 +127,56 @@ def test_sticking_the_landing_drops_a_term_of_mean_zero(model, grey_images):
     )
     error = differences.std(0, ddof=1) / np.sqrt(len(differences))
     assert np.all(np.abs(differences.mean(0)) < 4.5 * error)
+
+
+def mean_gradient_difference(model, x, variables, one, other, samples, repeats, spread):
+    """Mean difference of two objectives' gradients for the same noise, in standard errors; and its largest entry."""
+    many = np.tile(x, (spread, 1, 1, 1))  # the mean over copies of an image is a mean over draws
+    differences = np.stack(
+        [
+            np.concatenate(
+                [
+                    np.ravel(a - b)
+                    for a, b in zip(
+                        gradients(one, model, many, variables, samples, seed),
+                        gradients(other, model, many, variables, samples, seed),
+                        strict=True,
+                    )
+                ]
+            )
+            for seed in range(repeats)
+        ]
+    )
+    return differences.mean(0) / (differences.std(0, ddof=1) / np.sqrt(repeats)), np.abs(differences).max()
+
+
+def test_score_function_is_right_on_average_and_loud(model, grey_images):
+    x, heads = grey_images[:4], model.encoder.trainable_variables[-1:]
+    np.testing.assert_allclose(run(vh.score_function, model, x), run(vh.sgvb_a, model, x), rtol=1e-6)
+    off, largest = mean_gradient_difference(model, x, heads, vh.score_function, vh.sgvb_a, 1, repeats=48, spread=500)
+    assert np.all(np.abs(off) < 4.5) and largest > 1e-2
+    loud, quiet = (
+        sum(vh.gradient_variance(model, x, objective, repeats=100).values())
+        for objective in (vh.score_function, vh.sgvb_a)
+    )
+    assert loud > 5 * quiet
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_doubly_reparameterised_iwae(model, grey_images, samples):
+    """Value and decoder gradient of IWAE; for one draw, the path gradient; the encoder gradient right on average."""
+    x, dreg = grey_images[:4], vh.iwae_doubly_reparameterized
+    np.testing.assert_allclose(run(dreg, model, x, samples), run(vh.iwae, model, x, samples), rtol=1e-5)
+    decoder, heads = model.decoder.trainable_variables, model.encoder.trainable_variables[-1:]
+    for a, b in zip(
+        gradients(dreg, model, x, decoder, samples), gradients(vh.iwae, model, x, decoder, samples), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    if samples == 1:
+        path = gradients(vh.sticking_the_landing, model, x, heads)
+        np.testing.assert_allclose(gradients(dreg, model, x, heads), path, rtol=1e-4, atol=1e-6)
+    off, largest = mean_gradient_difference(model, x, heads, dreg, vh.iwae, samples, repeats=48, spread=200)
+    assert np.all(np.abs(off) < 4.5) and largest > 1e-3
 
 
 def linear_gaussian_vae(latent_dim=2, optimal=True):
@@ -157,7 +209,7 @@ def linear_gaussian_vae(latent_dim=2, optimal=True):
 def test_every_bound_is_exact_where_the_posterior_is():
     """With q(z | x) = p(z | x), A equals log p(x) for every single ε, and so do IWAE and sticking the landing."""
     model, x, log_evidence = linear_gaussian_vae()
-    for objective in (vh.sgvb_a, vh.sticking_the_landing, vh.iwae):
+    for objective in OBJECTIVES[:1] + OBJECTIVES[2:]:
         for seed in range(3):
             np.testing.assert_allclose(run(objective, model, x, 3, seed), log_evidence, atol=2e-3)
     many = run(vh.sgvb_b, model, x, 20_000).numpy()
@@ -169,7 +221,8 @@ def test_every_bound_is_exact_where_the_posterior_is():
 def test_path_gradient_vanishes_at_the_true_posterior():
     model, x, _ = linear_gaussian_vae()
     heads = model.encoder.trainable_variables
-    assert max(np.abs(g).max() for g in gradients(vh.sticking_the_landing, model, x, heads)) < 1e-2
+    for objective in (vh.sticking_the_landing, vh.iwae_doubly_reparameterized):
+        assert max(np.abs(g).max() for g in gradients(objective, model, x, heads, 3)) < 1e-2
     assert max(np.abs(g).max() for g in gradients(vh.sgvb_a, model, x, heads)) > 0.1
 
 

@@ -51,6 +51,7 @@ tensorflow.get_logger().addFilter(lambda record: "TensorFlowTrainer._make_functi
 
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import (
+    GradientMeter,
     active_units,
     elbo,
     gradient_variance,
@@ -68,7 +69,14 @@ from .figures import (
     use_book_style,
 )
 from .models import VAE, conv_vae, mlp_vae
-from .objectives import iwae, sgvb_a, sgvb_b, sticking_the_landing
+from .objectives import (
+    iwae,
+    iwae_doubly_reparameterized,
+    score_function,
+    sgvb_a,
+    sgvb_b,
+    sticking_the_landing,
+)
 from .sources import DataUnavailableError
 
 __version__ = "0.1.0"
@@ -77,6 +85,7 @@ __all__ = [
     "DIGIT_COLORS",
     "VAE",
     "DataUnavailableError",
+    "GradientMeter",
     "ImageData",
     "active_units",
     "batches",
@@ -85,6 +94,7 @@ __all__ = [
     "elbo",
     "gradient_variance",
     "iwae",
+    "iwae_doubly_reparameterized",
     "kl_per_dimension",
     "load_cifar10",
     "load_fashion_mnist",
@@ -97,6 +107,7 @@ __all__ = [
     "plot_latent_plane",
     "plot_latent_scatter",
     "plot_reconstructions",
+    "score_function",
     "sgvb_a",
     "sgvb_b",
     "sticking_the_landing",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -185,6 +186,89 @@ def active_units(model: VAE, x: np.ndarray | tf.Tensor, threshold: float = 0.01)
     return int(np.sum(np.var(means, axis=0) > threshold))
 
 
+class GradientMoments(NamedTuple):
+    """What a `GradientMeter` measures; the dictionaries go by the path of each trainable variable."""
+
+    value_variance: float  # of the objective of one image, averaged over the images, nats²
+    mean: dict[str, np.ndarray]  # of each entry of the gradient, nats
+    variance: dict[str, np.ndarray]  # of each entry, unbiased, nats²
+
+
+class GradientMeter:
+    """Mean and variance of an objective's gradient over the noise ε alone, the images and the weights held fixed.
+
+    Args:
+        model: the VAE; its weights are read anew by each measurement.
+        objective: e.g. `vh.sgvb_a`. What is differentiated is its mean over the images.
+        samples: L.
+
+    Example:
+        >>> meter = vh.GradientMeter(model, vh.sgvb_a)  # compiled once
+        >>> moments = [meter(x, repeats=100) for x in minibatches]
+    """
+
+    def __init__(self, model: VAE, objective: Callable, samples: int = 1):
+        self._variables = model.trainable_variables
+        self._seeds = keras.random.SeedGenerator(0)
+        self._means, self._squares = (
+            [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables] for _ in range(2)
+        )
+
+        def add(new, mean, square, count):
+            # Welford's update: the mean of squares minus the squared mean would cancel where the variance is small.
+            step = new - mean
+            mean = mean + step / count
+            return mean, square + step * (new - mean)
+
+        @tf.function(jit_compile=model.prefers_xla)
+        def add_draw(x, mean, square, count):
+            with tf.GradientTape() as tape, model.using(self._seeds):
+                values = objective(model, x, samples)
+                total = tf.reduce_mean(values)
+            # .value: TensorFlow's own variables, since zeros for an unused Keras variable fail inside a graph.
+            gradients = tape.gradient(
+                total, [v.value for v in self._variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            for new, *moments in zip(gradients, self._means, self._squares, strict=True):
+                for moment, updated in zip(moments, add(tf.convert_to_tensor(new), *moments, count), strict=True):
+                    moment.assign(updated)
+            return add(values, mean, square, count)
+
+        self._add_draw = add_draw
+
+    def __call__(self, x: np.ndarray | tf.Tensor, repeats: int = 100, seed: int = 0) -> GradientMoments:
+        """Measures on one minibatch.
+
+        Args:
+            x: float32 images in [0, 1], shape [n, H, W, C].
+            repeats: how many gradients are drawn; at least 2.
+            seed: of the noise: two objectives with the same seed are compared on the same ε.
+
+        Raises:
+            ValueError, TypeError: `repeats` is below 2, or `x` is not a batch of images of the model's shape.
+        """
+        if repeats < 2:
+            raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
+        check_images(x)
+        x = tf.convert_to_tensor(x, tf.float32)
+        self._seeds.state.assign(keras.random.SeedGenerator(seed).state)
+        for variable in (*self._means, *self._squares):
+            variable.assign(tf.zeros_like(variable))
+        mean, square = tf.zeros([len(x)]), tf.zeros([len(x)])
+        with Progress("gradients", total=repeats) as progress:
+            for count in range(1, repeats + 1):
+                mean, square = self._add_draw(x, mean, square, tf.constant(count, tf.float32))
+                progress.update(count)
+        paths = [v.path for v in self._variables]
+        means = (mean.numpy() for mean in self._means)
+        variances = (square.numpy() / (repeats - 1) for square in self._squares)
+        return GradientMoments(
+            float(np.mean(square)) / (repeats - 1),
+            dict(zip(paths, means, strict=True)),
+            dict(zip(paths, variances, strict=True)),
+        )
+
+
 def gradient_variance(
     model: VAE,
     x: np.ndarray | tf.Tensor,
@@ -193,45 +277,9 @@ def gradient_variance(
     samples: int = 1,
     seed: int = 0,
 ) -> dict[str, float]:
-    """How much the gradient of the mean objective over `x` varies with the noise ε alone, the images held fixed.
+    """The variance of a gradient over the noise, summed over the entries of each trainable variable (nats²), by path.
 
-    Args:
-        model: the VAE.
-        x: one minibatch, float32 [n, H, W, C].
-        objective: e.g. `vh.sgvb_a`.
-        repeats: how many gradients are drawn; at least 2.
-        samples: L.
-        seed: of the noise: two objectives with the same seed are compared on the same ε.
-
-    Returns:
-        for each trainable variable, by its path, the unbiased variance summed over its entries (nats²).
-
-    Raises:
-        ValueError: `repeats` is below 2.
+    Arguments and errors as for `GradientMeter`.
     """
-    if repeats < 2:
-        raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
-    check_images(x)
-    x = tf.convert_to_tensor(x, tf.float32)
-    variables = model.trainable_variables
-    seeds = keras.random.SeedGenerator(seed)
-
-    @tf.function
-    def draw():
-        with tf.GradientTape() as tape, model.using(seeds):
-            value = tf.reduce_mean(objective(model, x, samples))
-        # .value: TensorFlow's own variables, since zeros for an unused Keras variable fail inside a graph.
-        return tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-    # Welford's update: the mean of squares minus the squared mean would cancel where the variance is small.
-    means = [np.zeros(v.shape) for v in variables]
-    squares = [np.zeros(v.shape) for v in variables]
-    with Progress("gradient variance", total=repeats) as progress:
-        for k in range(1, repeats + 1):
-            for i, gradient in enumerate(draw()):
-                gradient = tf.convert_to_tensor(gradient).numpy().astype(float)
-                step = gradient - means[i]
-                means[i] += step / k
-                squares[i] += step * (gradient - means[i])
-            progress.update(k)
-    return {v.path: float(np.sum(s)) / (repeats - 1) for v, s in zip(variables, squares, strict=True)}
+    variance = GradientMeter(model, objective, samples)(x, repeats, seed).variance
+    return {path: float(np.sum(entries, dtype=float)) for path, entries in variance.items()}

@@ -97,3 +97,45 @@ def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
     log_ratio = q.log_prob(z) - model.prior.log_prob(z)
     model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
     return tf.reduce_logsumexp(log_likelihood - log_ratio, axis=0) - math.log(samples)
+
+
+@_registered
+def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
+    """Estimator A with the score-function gradient for the encoder (Kingma & Welling 2013, section 2.2).
+
+    The value is that of `sgvb_a`. In the gradient z is held fixed, and ∂/∂φ is f(z) ∂/∂φ log q_φ(z | x) with
+    f = log p(x | z) + log p(z) − log q(z | x) as a constant factor: right on average, without a derivative of f in z,
+    and with a variance that grows with f. Arguments, result and errors as for `sgvb_a`.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
+    q = model.posterior(x)
+    z = tf.stop_gradient(q.sample(samples, seed=model.next_seed()))
+    log_likelihood, log_q = model.likelihood(z).log_prob(x), q.log_prob(z)
+    log_ratio = tf.stop_gradient(log_q) - model.prior.log_prob(z)
+    value = log_likelihood - log_ratio
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    score = log_q - tf.stop_gradient(log_q)  # zero, with the gradient of log q
+    return tf.reduce_mean(value + tf.stop_gradient(value) * score, axis=0)
+
+
+@_registered
+def iwae_doubly_reparameterized(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
+    """The importance-weighted bound with a quieter encoder gradient (Tucker et al. 2019, equation 8).
+
+    The value is that of `iwae`, and so is the decoder's gradient, with normalised weights w_i. For the encoder,
+    Σ_i w_i² ∂ log w_i/∂z_i · ∂z_i/∂φ: the score term is reparameterised once more, and its variance no longer swamps
+    the gradient as k grows. The decoder runs twice forward. Arguments, result and errors as for `sgvb_a`.
+    """
+    q, z, log_likelihood = _draw(model, x, samples)
+    fixed_q = _without_parameter_gradient(q)
+    log_weight = tf.stop_gradient(log_likelihood + model.prior.log_prob(z) - q.log_prob(z))
+    weight = tf.nn.softmax(log_weight, axis=0)
+    # The same z, whose gradient is multiplied by w_i on its way to the encoder.
+    z = tf.stop_gradient(z) + weight[..., None] * (z - tf.stop_gradient(z))
+    log_likelihood = model.likelihood(z).log_prob(x)
+    log_ratio = fixed_q.log_prob(z) - model.prior.log_prob(z)
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    weighted = tf.reduce_sum(weight * (log_likelihood - log_ratio), axis=0)
+    bound = tf.reduce_logsumexp(log_weight, axis=0) - math.log(samples)
+    return bound + weighted - tf.stop_gradient(weighted)
