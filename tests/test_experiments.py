@@ -1,7 +1,6 @@
 """The long runs: what is stored is whole and says where it comes from."""
 
 import dataclasses
-import importlib.util
 import json
 import math
 import sys
@@ -16,16 +15,13 @@ from vae_helpers.data import BINARIZATIONS
 ROOT = Path(__file__).parents[1]
 
 
-def load(name: str):
-    """A module of experiments/, which is a folder of scripts and not a package."""
-    spec = importlib.util.spec_from_file_location(f"experiments.{name}", ROOT / "experiments" / f"{name}.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+sys.path.append(str(ROOT / "experiments"))  # a folder of scripts, not a package
+import gradients  # noqa: E402
+import run  # noqa: E402
+import scoreboard  # noqa: E402
 
-
-run, scoreboard = load("run"), load("scoreboard")
-RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if path.stem != "seconds_per_epoch")
+OTHER_RESULTS = ("gradients-", "seconds_per_epoch")
+RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
 
@@ -135,3 +131,58 @@ def test_scoreboard_shows_each_stored_system_once():
 
 def test_scoreboard_of_the_first_page_is_that_of_the_stored_results():
     assert (run.RESULTS / "scoreboard.md").read_text("utf-8") == scoreboard.table(), "run: make scoreboard"
+
+
+@pytest.mark.parametrize("network", gradients.NETWORKS)
+def test_groups_of_a_gradient_cover_it_once(network):
+    model = gradients.NETWORKS[network].build(0)
+    ones = {variable.path: np.ones(variable.shape, np.float32) for variable in model.trainable_variables}
+    sums = gradients.by_group(model, ones)
+    assert sum(sums.values()) == model.count_params()
+    below = model.encoder.layers[-1].input.shape[-1]
+    assert sums["mu"] == sums["scale"] == (below + 1) * model.latent_dim
+    assert sums["decoder"] == model.decoder.count_params()
+
+
+def test_a_measurement_of_gradients_in_small(grey_images, small_vae, posterior_off_the_prior):
+    """Known facts: decoder gradients of A, B and the path gradient agree; L draws divide a variance by L."""
+    model = posterior_off_the_prior(small_vae(hidden=(6,)))
+    blocks = [grey_images[:8], grey_images[8:16]]
+    found = {
+        name: gradients.measure(model, blocks, objective, samples=1, repeats=200)
+        for name, objective in gradients.ESTIMATORS.items()
+    }
+    for lists in found.values():
+        assert all(len(values) == 2 and np.all(np.isfinite(values)) for values in lists.values())
+    for name in ("a", "path", "score"):
+        np.testing.assert_allclose(found[name]["variance_decoder"], found["b"]["variance_decoder"], rtol=1e-3)
+    assert np.mean(found["score"]["variance_mu"]) > 5 * np.mean(found["a"]["variance_mu"])
+    of_five = gradients.measure(model, blocks, vh.sgvb_b, samples=5, repeats=200)
+    for key in ("value", "variance_mu", "variance_scale", "variance_decoder"):
+        assert 3.5 < np.mean(found["b"][key]) / np.mean(of_five[key]) < 7, key
+
+
+def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
+    monkeypatch.setattr(vh, "load_mnist", lambda: few)
+    monkeypatch.setattr(gradients, "BLOCKS", 2)
+    monkeypatch.setattr(gradients, "REPEATS", {1: 2})
+    monkeypatch.setattr(gradients, "REPEATS_TIGHTER", {3: 2})
+    build = run.mlp(hidden=(4,), image_shape=(8, 8, 1))
+    network = gradients.Network(build, run.adam(1e-3), 8, {"start": 0, "end": 2}, images=3, tighter=True)
+    stages = dict(gradients.measure_stages(network))
+    assert list(stages) == ["start", "end"] and stages["end"]["epochs"] == 2
+    assert stages["start"]["test_elbo"] != stages["end"]["test_elbo"]
+    assert set(stages["end"]["estimators"]) == {"a", "b", "path", "score", "iwae", "dreg"}
+    assert len(stages["end"]["estimators"]["b"]["1"]["variance_mu"]) == 2
+
+
+def test_a_tighter_bound_is_stored_beside_the_elbo(grey_images):
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
+    recipe = run.Run(
+        run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.iwae, samples=20, batch_size=8, epochs=1,
+        load=lambda: few, likelihood_images=32,
+    )  # fmt: skip
+    _, result = run.train_and_evaluate(recipe, seed=0)
+    assert result["test_elbo"] < result["test_objective"] < result["test_log_likelihood_500"] + 0.2
+    assert math.isclose(result["test_elbo"], result["test_reconstruction"] - result["test_kl"], rel_tol=1e-5)

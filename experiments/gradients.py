@@ -1,0 +1,149 @@
+"""How much the gradients of the estimators scatter, on real networks: what chapter 04 shows.
+
+    python experiments/gradients.py            # whatever is missing in experiments/results
+    python experiments/gradients.py mlp-j2     # one network
+
+Each network is trained with estimator B on thresholded MNIST and measured at three stages: before training, after its
+first epoch, and at the end. A measurement holds weights and images fixed and lets only the noise ε vary. It is made on
+`BLOCKS` minibatches, with the same images and the same ε for every estimator; the spread over them gives intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import vae_helpers as vh  # before Keras and TensorFlow: it silences their start-up lines
+
+import keras  # isort: skip
+import numpy as np
+from run import RESULTS, adam, conv, mlp, provenance, write
+
+BLOCKS = 10
+ESTIMATORS = {
+    "a": vh.sgvb_a,
+    "b": vh.sgvb_b,
+    "path": vh.sticking_the_landing,
+    "score": vh.score_function,
+}
+TIGHTER = {"iwae": vh.iwae, "dreg": vh.iwae_doubly_reparameterized}
+# Gradients drawn for each block, by L or k. The signal-to-noise ratio of the tighter bounds takes many.
+REPEATS = {1: 100, 5: 40, 25: 20}
+REPEATS_TIGHTER = {1: 200, 5: 200, 50: 100}
+
+
+@dataclass(frozen=True)
+class Network:
+    build: Callable[[int], vh.VAE]  # from a seed
+    optimizer: Callable[[], keras.optimizers.Optimizer]
+    training_batch: int
+    stages: dict[str, int]  # epochs trained
+    images: int  # in a measured minibatch
+    tighter: bool = False  # whether the importance-weighted bounds are measured too
+
+
+DENSE = Network(mlp(hidden=(512, 256)), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 30}, images=100)
+CONVOLUTIONAL = Network(conv(), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 10}, images=20)
+NETWORKS = {
+    "mlp-j2": DENSE,
+    "mlp-j20": dataclasses.replace(DENSE, build=mlp(hidden=(512, 256), latent_dim=20), tighter=True),
+    "conv-j2": CONVOLUTIONAL,
+    "conv-j20": dataclasses.replace(CONVOLUTIONAL, build=conv(latent_dim=20)),
+}
+
+
+def by_group(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, float]:
+    """Sums over the entries that belong to μ, to the raw scale, to the rest of the encoder and to the decoder.
+
+    The encoder's last layer holds both heads: its first J outputs are μ.
+    """
+    head = {variable.path for variable in model.encoder.layers[-1].trainable_variables}
+    decoder = {variable.path for variable in model.decoder.trainable_variables}
+    sums = {"mu": 0.0, "scale": 0.0, "encoder": 0.0, "decoder": 0.0}
+    for path, values in entries.items():
+        values = values.astype(float)
+        if path in head:
+            sums["mu"] += values[..., : model.latent_dim].sum()
+            sums["scale"] += values[..., model.latent_dim :].sum()
+        else:
+            sums["decoder" if path in decoder else "encoder"] += values.sum()
+    return sums
+
+
+def measure(model: vh.VAE, blocks: list[np.ndarray], objective: Callable, samples: int, repeats: int) -> dict:
+    """Lists over the blocks: variances of value and gradient by group, squared mean gradient, seconds a gradient."""
+    meter = vh.GradientMeter(model, objective, samples)
+    meter(blocks[0], repeats=2)  # compiles
+    lists: dict[str, list[float]] = {}
+    for seed, x in enumerate(blocks):
+        start = time.perf_counter()
+        moments = meter(x, repeats, seed=seed)
+        found = {"seconds": (time.perf_counter() - start) / repeats, "value": moments.value_variance}
+        variance = by_group(model, moments.variance)
+        found |= {f"variance_{group}": value for group, value in variance.items()}
+        # The squared mean of noisy draws is too large by its variance over their number.
+        squared = by_group(model, {path: mean.astype(float) ** 2 for path, mean in moments.mean.items()})
+        found |= {f"squared_mean_{group}": squared[group] - variance[group] / repeats for group in squared}
+        for name, value in found.items():
+            lists.setdefault(name, []).append(float(value))
+    return lists
+
+
+def measure_stages(network: Network, seed: int = 0):
+    """Yields the name of each stage and what was measured there."""
+    images = vh.load_mnist()
+    chosen = np.random.default_rng(seed).permutation(len(images.train))[: BLOCKS * network.images]
+    blocks = np.split(vh.binarize(images.train[chosen], "threshold"), BLOCKS)
+    held_out = vh.binarize(images.test, "threshold")
+    model = network.build(seed)
+    model.compile(network.optimizer(), objective=vh.sgvb_b)
+    training, done = vh.batches(images.train, network.training_batch, "threshold", seed=seed), 0
+    for stage, epochs in network.stages.items():
+        if epochs > done:
+            model.fit(training, epochs=epochs, initial_epoch=done, verbose=0)
+            done = epochs
+        measured = {
+            name: {str(n): measure(model, blocks, objective, n, repeats) for n, repeats in table.items()}
+            for objectives, table in ((ESTIMATORS, REPEATS), (TIGHTER if network.tighter else {}, REPEATS_TIGHTER))
+            for name, objective in objectives.items()
+        }
+        yield stage, {"epochs": epochs, "test_elbo": vh.elbo(model, held_out), "estimators": measured}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
+    parser.add_argument("--force", action="store_true", help="measure again what has a result")
+    arguments = parser.parse_args()
+    for name in arguments.networks or NETWORKS:
+        if name not in NETWORKS:
+            parser.error(f"unknown network {name}: expected some of {', '.join(NETWORKS)}")
+        path = RESULTS / f"gradients-{name}.json"
+        if path.exists() and not arguments.force:
+            print(f"{path.name} is there")
+            continue
+        network, begun = NETWORKS[name], provenance()
+        stages = {}
+        for stage, measured in measure_stages(network):
+            print(f"{name}, {stage}: test ELBO {measured['test_elbo']:.2f}", flush=True)
+            stages[stage] = measured
+        write(
+            path,
+            {
+                "network": name,
+                "seed": 0,
+                "data": "MNIST, threshold",
+                "images": network.images,
+                "repeats": REPEATS,
+                "repeats_tighter": REPEATS_TIGHTER,
+                "stages": stages,
+                "provenance": begun,
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()
