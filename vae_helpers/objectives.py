@@ -121,7 +121,7 @@ def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
 
 @_registered
 def iwae_doubly_reparameterized(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
-    """The importance-weighted bound with a quieter encoder gradient (Tucker et al. 2019, equation 8).
+    """The importance-weighted bound with a quieter encoder gradient (Tucker et al. 2019).
 
     The value is that of `iwae`, and so is the decoder's gradient, with normalised weights w_i. For the encoder,
     Σ_i w_i² ∂ log w_i/∂z_i · ∂z_i/∂φ: the score term is reparameterised once more, and its variance no longer swamps
