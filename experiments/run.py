@@ -177,7 +177,21 @@ def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
     }
     if run.load is vh.load_mnist:  # what the same model scores on the other versions: columns must not be compared
         result["test_elbo_on"] = {version: vh.elbo(model, test_images(images, version)) for version in BINARIZATIONS}
+        if model.latent_dim == 2:
+            result["compared"] = compare(model, images, run.binarization, seed)
     return model, result | ({"at_epoch": at_epoch} if at_epoch else {})
+
+
+def compare(model: vh.VAE, images: vh.ImageData, binarization: str, seed: int, count: int = 2000) -> dict:
+    """ELBO and exact log p(x) of the same test images in every version, and of as many training images: the gap on
+    images that were seen and not seen, at home and abroad."""
+    sets = {version: test_images(images, version)[:count] for version in BINARIZATIONS}
+    sets["training"] = vh.binarize(images.train[:count], binarization, seed=seed)  # "fixed": the trained coins
+    exact = np.split(vh.log_likelihood_on_grid(model, np.concatenate([*sets.values()])), len(sets))
+    return {
+        name: {"images": count, "elbo": vh.elbo(model, x, samples=20), "log_likelihood": float(np.mean(values))}
+        for (name, x), values in zip(sets.items(), exact, strict=True)
+    }
 
 
 def pictures(model: vh.VAE, test: np.ndarray, columns: int = 20) -> Image.Image:
@@ -269,7 +283,9 @@ def main() -> None:
             if run.pictures and seed == run.seeds[0]:
                 pictures(model, test_images(run.load(), run.binarization)).save(path.with_suffix(".png"))
             if run.weights and seed == run.seeds[0]:
-                model.save_weights(path.with_suffix(".weights.h5"))
+                bare = run.build(seed)  # without the optimiser, whose state is twice as large as the weights
+                bare.set_weights(model.get_weights())
+                bare.save_weights(path.with_suffix(".weights.h5"))
             write(path, result)
 
 

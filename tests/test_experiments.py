@@ -133,6 +133,22 @@ def test_scoreboard_of_the_first_page_is_that_of_the_stored_results():
     assert (run.RESULTS / "scoreboard.md").read_text("utf-8") == scoreboard.table(), "run: make scoreboard"
 
 
+def test_the_gap_is_compared_on_every_version_and_on_training_images(grey_images, monkeypatch):
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images[::-1], np.zeros(32, np.uint8))
+    monkeypatch.setattr(vh, "load_mnist", lambda: few)
+    recipe = run.Run(
+        run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_b, batch_size=8, epochs=1,
+        binarization="fixed", load=vh.load_mnist, likelihood_images=32,
+    )  # fmt: skip
+    _, result = run.train_and_evaluate(recipe, seed=2)
+    assert list(result["compared"]) == [*BINARIZATIONS, "training"]
+    for part in result["compared"].values():
+        assert part["elbo"] < part["log_likelihood"] + 0.05
+    own = result["compared"]["fixed"]  # all the images there are: the same numbers by another way
+    assert own["log_likelihood"] == pytest.approx(result["test_log_likelihood"], abs=1e-3)
+    assert own["elbo"] == pytest.approx(result["test_elbo"], abs=0.5)
+
+
 @pytest.mark.parametrize("network", gradients.NETWORKS)
 def test_groups_of_a_gradient_cover_it_once(network):
     model = gradients.NETWORKS[network].build(0)
