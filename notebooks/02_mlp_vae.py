@@ -28,7 +28,7 @@
 # - explain the blur of its pictures, and compute it;
 # - read a loss that was published on another scale, and know when the scale matters.
 #
-# **What it takes.** About ten minutes on two CPU cores that do nothing else (the last cell says what the run on this page took), and about 2.5 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
+# **What it takes.** About eleven minutes on two CPU cores (the last cell says what the run on this page took), and about 2.5 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os

@@ -27,7 +27,7 @@
 # - turn an encoder's output into $\sigma$ by softplus, and spot two guards that fail in float32;
 # - read a table of results without comparing what cannot be compared.
 #
-# **What it takes.** About ten minutes on two CPU cores that do nothing else (the last cell says what the run on this page took), most of it the ten epochs of section 3.5, and about 3 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
+# **What it takes.** About eleven minutes on two CPU cores (the last cell says what the run on this page took), most of it the ten epochs of section 3.5, and about 3 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -853,7 +853,7 @@ print("on every version, the model trained on fresh coins has the highest bound"
 # %% [markdown]
 # Read along a row. It is one model, not a weight is changed, and its figure moves by five to seven nats. Every model looks best on thresholded images. Why? For a given $z$ the reconstruction term is linear in $x$ (equation 2.4). So, averaged over the coins, a drawn image scores what its grey levels score; these three columns differ only through what the encoder makes of its input. A threshold moves each pixel to the value that is likelier anyway, and a decoder that leans the same way is paid for it. (It is a few nats and not the 45 of section 3.1, since this decoder leans little on the blurred edges where the coins fall.) So a figure on thresholded images and one on coins say nothing about whose network is better, and "MNIST, −142 nats" means little without its version.
 #
-# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the last row has the highest bound, the network trained on fresh coins. It has never seen a thresholded image, unless by chance, and is ahead on them by two nats and more. (Mind the seeds. Those of S0 on grey levels spread over 0.9 nats; the lead of the last row is little more than that in the first column, and about three nats in the others.)
+# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the last row has the highest bound, the network trained on fresh coins. It has never seen a thresholded image, unless by chance, and is ahead on them by two nats and more. (Mind the seeds. Only the first row has three; they spread over 0.9 nats ([section 2.8](02_mlp_vae.ipynb) prints them); the lead of the last row is little more than that in the first column, and about three nats in the others.)
 #
 # Fresh coins work as *augmentation*: the network never sees the same image twice. For each model, on its own version, the next table shows how far the test ELBO lies behind the training ELBO of the last epoch, and the exact $\log p_\theta(x)$ on the test images with the gap to the bound.
 
@@ -898,7 +898,7 @@ print(
 display(Markdown(scoreboard.table()))
 
 # %% [markdown]
-# The table is made from stored results by `make scoreboard`; `python experiments/run.py` makes what is missing. Two notes on how. For the convolutional systems, 500 draws for each of 10,000 images would take many minutes a model, so they are drawn for the first 1,000. Images differ by tens of nats, but the *gap* between $\log p(x)$ and the ELBO differs by a few; so the table adds the mean gap of these 1,000 to the ELBO of all. And seconds an epoch were measured for all systems in turn, on two quiet cores.
+# The table is made from stored results by `make scoreboard`; `python experiments/run.py` makes what is missing. Two notes on how. For the convolutional systems, 500 draws for each of 10,000 images would take many minutes a model, so they are drawn for the first 1,000. Images differ by tens of nats, but the *gap* between $\log p(x)$ and the ELBO differs by a few; so the table adds the mean gap of these 1,000 to the ELBO of all. And seconds an epoch are to be measured for all systems in turn, on two quiet cores (`python experiments/run.py --time`); until then the column says so. Systems and versions without a row have no stored run yet.
 #
 # Three things to notice. **In every row, 500 draws fall short of the exact value** by a nat or more. **Rows compare recipes, not architectures**: on thresholded images the dense S0 leads the convolutional S4 by eight nats, but they differ in weights, minibatch, step size and estimator as well; S1 and S4 are one network, ten epochs and fifty. And **the bound and the likelihood need not agree on an order**: the next cell takes S2 and S0 from the first block.
 
