@@ -20,7 +20,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Run:
     likelihood_images: int = 10_000  # how many test images the 500 samples are drawn for
     pictures: bool = False  # whether the first seed keeps samples and reconstructions
     weights: bool = False  # whether the first seed keeps its weights
+    film: bool = False  # whether the first seed keeps pictures of every epoch
 
 
 def mlp(**arguments) -> Callable[[int], vh.VAE]:
@@ -84,7 +85,7 @@ RUNS = {
     for binarization in BINARIZATIONS
     for name, system in SYSTEMS.items()
 }
-RUNS["s1-threshold"] = replace(RUNS["s1-threshold"], seeds=(0, 1, 2, 3, 4))
+RUNS["s1-threshold"] = replace(RUNS["s1-threshold"], seeds=(0, 1, 2, 3, 4), film=True)
 RUNS["s4-threshold"] = replace(RUNS["s4-threshold"], epochs=50, also_after=(10,), weights=True)
 
 # What S1 only names: other latent dimensions, wider layers, other sets.
@@ -153,7 +154,7 @@ def test_images(images: vh.ImageData, binarization: str) -> np.ndarray:
     return vh.binarize(images.test, binarization, seed=1 if binarization == "dynamic" else 0)
 
 
-def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
+def train_and_evaluate(run: Run, seed: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> tuple[vh.VAE, dict]:
     images = run.load()
     test = test_images(images, run.binarization)
     model = run.build(seed)
@@ -163,7 +164,9 @@ def train_and_evaluate(run: Run, seed: int) -> tuple[vh.VAE, dict]:
     losses, at_epoch, seconds, done = {"loss": [], "val_loss": []}, {}, 0.0, 0
     for epochs in (*run.also_after, run.epochs):
         start = time.monotonic()
-        history = model.fit(training, epochs=epochs, initial_epoch=done, validation_data=held_out)
+        history = model.fit(
+            training, epochs=epochs, initial_epoch=done, validation_data=held_out, callbacks=[*callbacks]
+        )
         seconds += time.monotonic() - start
         for name, values in losses.items():
             values += history.history[name]
@@ -202,6 +205,13 @@ def pictures(model: vh.VAE, test: np.ndarray, columns: int = 20) -> Image.Image:
     tiles = rows.transpose(0, 2, 1, 3, 4).reshape(3 * height, n * width, channels)
     tiles = np.uint8(np.rint(255 * np.clip(tiles, 0, 1)))
     return Image.fromarray(tiles[..., 0] if channels == 1 else tiles)
+
+
+def film_of(run: Run, seed: int) -> list[vh.SampleFrames]:
+    """What collects 16 samples and 8 reconstructions before training and after every epoch."""
+    if not run.film or seed != run.seeds[0]:
+        return []
+    return [vh.SampleFrames(test_images(run.load(), run.binarization)[:8], samples=16)]
 
 
 def evaluate(model: vh.VAE, test: np.ndarray, likelihood_images: int, seed: int) -> dict:
@@ -278,8 +288,11 @@ def main() -> None:
             print(f"{name}, seed {seed}", flush=True)
             result = {"system": name, "seed": seed, "data": f"{run.load().name}, {run.binarization}"}
             begun = provenance()  # before training: the code may change while it runs
-            model, measured = train_and_evaluate(run, seed)
+            film = film_of(run, seed)
+            model, measured = train_and_evaluate(run, seed, film)
             result |= measured | {"provenance": begun}
+            for collected in film:
+                np.savez_compressed(path.with_suffix(".npz"), **collected.as_arrays())
             if run.pictures and seed == run.seeds[0]:
                 pictures(model, test_images(run.load(), run.binarization)).save(path.with_suffix(".png"))
             if run.weights and seed == run.seeds[0]:

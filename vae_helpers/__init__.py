@@ -2,8 +2,8 @@
 
     import vae_helpers as vh
 
-Imports go one way: progress ← sources ← data ← models ← objectives ← evaluation ← figures. No module imports a later
-one.
+Imports go one way: progress ← sources ← data ← models ← objectives ← evaluation ← figures ← animation. No
+module imports a later one.
 """
 
 import contextlib
@@ -49,6 +49,7 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
 # is traced again and again, and it warns.
 tensorflow.get_logger().addFilter(lambda record: "TensorFlowTrainer._make_function" not in record.getMessage())
 
+from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import (
     GradientMeter,
@@ -87,6 +88,8 @@ __all__ = [
     "DataUnavailableError",
     "GradientMeter",
     "ImageData",
+    "LatentFrames",
+    "SampleFrames",
     "active_units",
     "batches",
     "binarize",
@@ -112,4 +115,6 @@ __all__ = [
     "sgvb_b",
     "sticking_the_landing",
     "use_book_style",
+    "write_animation",
+    "write_gif",
 ]
