@@ -51,7 +51,7 @@ class Run:
     load: Callable[[], vh.ImageData] = vh.load_mnist
     also_after: tuple[int, ...] = ()  # epochs before the last one whose model is evaluated too
     seeds: tuple[int, ...] = SEEDS
-    likelihood_images: int = 10_000  # how many test images the 500 samples are drawn for
+    likelihood_images: int = 2000  # how many test images the 500 samples are drawn for
     pictures: bool = False  # whether the first seed keeps samples and reconstructions
     weights: bool = False  # whether the first seed keeps its weights
     film: bool = False  # whether the first seed keeps pictures of every epoch
