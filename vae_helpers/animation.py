@@ -26,7 +26,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin, features
 
 from .data import check_images
 from .figures import DIGIT_COLORS
@@ -149,7 +149,7 @@ class LatentFrames(_Collector):
 
 # --- painting ----------------------------------------------------------------------------------------------------
 
-GREYS = 64  # enough for smooth letters and digits, and small in the file
+GREYS = 32  # enough for smooth letters and digits, and small in the file
 WHITE = GREYS - 1
 # Greys from black to white, then the colours of the digits.
 PALETTE = np.concatenate(
@@ -232,18 +232,18 @@ class Plane:
         return np.int32(np.floor(np.column_stack([display[:, 0], len(self.background) - display[:, 1]])))
 
     def scatter(self, frame: np.ndarray, points: np.ndarray, colors: np.ndarray | int, radius: float = 1.5) -> None:
-        """Draws discs into a frame, in place; what falls outside the axes is left out. Later points cover earlier."""
+        """Draws discs into a frame, in place; what lies outside the axes is drawn on their edge. Later points cover
+        earlier ones."""
         reach = math.floor(radius)
         columns, rows = self.pixels(points).T
-        inside = (columns >= self.left + reach) & (columns <= self.right - reach)
-        inside &= (rows >= self.top + reach) & (rows <= self.bottom - reach)
+        columns = np.clip(columns, self.left + reach, self.right - reach)
+        rows = np.clip(rows, self.top + reach, self.bottom - reach)
         steps = np.arange(-reach, reach + 1)
         dy, dx = (d.ravel() for d in np.meshgrid(steps, steps))
         disc = (dy * frame.shape[1] + dx)[dx * dx + dy * dy <= radius * radius]
         # All discs at once, point by point, so that a disc is covered as a whole.
-        places = (rows[inside].astype(np.int64) * frame.shape[1] + columns[inside])[:, None] + disc
-        colors = np.broadcast_to(np.uint8(colors), len(points))[inside]
-        frame.reshape(-1)[places.reshape(-1)] = np.repeat(colors, len(disc))
+        places = (rows.astype(np.int64) * frame.shape[1] + columns)[:, None] + disc
+        frame.reshape(-1)[places.reshape(-1)] = np.repeat(np.broadcast_to(np.uint8(colors), len(rows)), len(disc))
 
     def line(self, frame: np.ndarray, points: np.ndarray, color: int, width: int = 2) -> None:
         """Draws a polyline into a frame, in place."""
@@ -261,7 +261,8 @@ def paint_latents(
         snapshots: what the callback collected.
         labels: integers 0 … 9, one for each image.
         size: of the frame, pixels a side.
-        limit: half the side of the plot; `None`: what holds 99.9% of all coordinates of all snapshots.
+        limit: half the side of the plot; `None`: what holds all but one in 1,000 of the coordinates in the second half
+            of the film. Points outside are drawn on the edge.
 
     Yields:
         uint8 [size, size], places in `PALETTE`.
@@ -272,11 +273,15 @@ def paint_latents(
     if snapshots and len(snapshots[0].values) != len(labels):
         raise ValueError(f"labels: expected one for each of {len(snapshots[0].values)} images, got {len(labels)}.")
     if limit is None:
-        limit = max((float(np.quantile(np.abs(s.values.astype(np.float32)), 0.999)) for s in snapshots), default=1.0)
-        limit = max(1.0, math.ceil(2 * limit) / 2)
+        settled = [np.abs(s.values.astype(np.float32)) for s in snapshots[len(snapshots) // 2 :]]
+        limit = max(1.0, math.ceil(2 * np.quantile(settled, 0.999)) / 2) if settled else 1.0
     # The title's two lines are left free: for the caption and for the legend.
     plane = Plane(
-        size, size, (-limit, limit), (-limit, limit), lambda axes: axes.set(xlabel="μ₁", ylabel="μ₂", title="\n\n")
+        size,
+        size,
+        (-limit, limit),
+        (-limit, limit),
+        lambda axes: axes.set(xlabel="μ₁", ylabel="μ₂", title="\n\n", aspect="equal"),
     )
     background = plane.background
     for digit in range(10):  # the legend: a row of digits in their colours above the axes
@@ -391,6 +396,27 @@ def _images(frames: Iterable[np.ndarray], palette: np.ndarray | None) -> list[Im
     return images
 
 
+def _as_png(images: list[Image.Image]) -> tuple[list[Image.Image], dict]:
+    """Pictures as Pillow's writer of animated PNG wants them, and its options: first the still one, outside the film.
+
+    With a palette, each frame is transparent wherever the one before shows the same: the viewer lays one over the
+    other, and what does not change costs next to nothing.
+    """
+    still, palette = images[-1], images[0].getpalette()
+    if palette is None or len(palette) == 3 * 256:
+        return [still, *images], {"default_image": True}
+    transparent = len(palette) // 3
+    arrays = [np.asarray(image) for image in images]
+    changes = [np.where(a == b, np.uint8(transparent), b) for a, b in itertools.pairwise(arrays)]
+    result = [Image.fromarray(array) for array in (arrays[-1], arrays[0], *changes)]
+    # Pillow crops a frame to where its colours differ from the last: no visible colour may equal the transparent one.
+    visible = {tuple(palette[k : k + 3]) for k in range(0, len(palette), 3)}
+    unused = next(color for color in itertools.product(range(255, 247, -1), repeat=3) if color not in visible)
+    for image in result:
+        image.putpalette([*palette, *unused])
+    return result, {"default_image": True, "blend": PngImagePlugin.Blend.OP_OVER, "transparency": transparent}
+
+
 def _durations(count: int, fps: float, hold_last: float, unit: int) -> list[int]:
     """Milliseconds of each frame, multiples of `unit` such that the rounding does not add up."""
     ends = [round(1000 * k / fps / unit) for k in range(count + 1)]
@@ -472,12 +498,12 @@ def write_animation(
             iio.imwrite(temporary, film, plugin="FFMPEG", fps=fps, macro_block_size=2)
             return path
         durations = _durations(len(images), fps, hold_last, unit=10 if ending == ".gif" else 1)
-        if ending == ".png":  # the first picture of the file is the still one, outside the film
-            images = [images[-1], *images]
-        if ending == ".webp":
+        options = {"optimize": False} if ending == ".gif" else {"lossless": True}
+        if ending == ".png":
+            images, options = _as_png(images)
+        elif ending == ".webp":
             images = [image.convert("RGB") for image in images]
-        more = {".gif": {"optimize": False}, ".png": {"default_image": True}, ".webp": {"lossless": True}}[ending]
-        images[0].save(temporary, save_all=True, append_images=images[1:], duration=durations, loop=0, **more)
+        images[0].save(temporary, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
     return path
 
 
