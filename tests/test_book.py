@@ -1,6 +1,7 @@
 """The built book: no warning, no dead link, no missing picture, and nothing from elsewhere."""
 
 import html.parser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "_build" / "html"
@@ -81,6 +83,34 @@ def test_every_picture_has_alt_text(book):
         for image in links.images:
             alt = image.get("alt", "")
             assert alt and not alt.startswith(("../", "_images")), f"{page.name}: {image.get('src')} alt={alt!r}"
+
+
+def test_pictures_load_late_and_films_respect_readers_who_want_no_motion(book):
+    """Each picture of a chapter has its size and waits until it is scrolled to; a film has a still picture and a GIF."""
+    films = 0
+    for page, links in book.items():
+        if page.parent.name != "notebooks":
+            continue
+        for image in links.images:
+            if "_images" in image.get("src", ""):
+                assert image.get("loading") == "lazy" and image.get("width") and image.get("height"), (page.name, image)
+        for source, film in re.findall(r'<picture class="film"><source ([^>]*)><img [^>]*src="([^"]*)"', links.text):
+            films += 1
+            assert 'media="(prefers-reduced-motion: reduce)"' in source
+            moving = page.parent / film
+            with Image.open(page.parent / re.search('srcset="([^"]*)"', source)[1]) as still:
+                assert not getattr(still, "is_animated", False)
+            with Image.open(moving) as film, Image.open(moving.with_suffix(".gif")) as gif:
+                assert gif.n_frames == film.n_frames - 1 and gif.size == film.size
+            assert moving.with_suffix(".gif").stat().st_size < 1.5e6
+    assert films == 6
+
+
+def test_the_page_of_films_is_light(book):
+    """What a browser loads for the chapter on animations, once everything was scrolled to."""
+    page = PAGES / "notebooks" / "05_animations.html"
+    pictures = {(page.parent / image["src"]).resolve() for image in book[page].images}
+    assert page.stat().st_size + sum(picture.stat().st_size for picture in pictures) < 5e6
 
 
 def test_chapters_offer_colab_and_download(book):

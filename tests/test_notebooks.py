@@ -1,5 +1,7 @@
 """What every chapter must be, read from its files: nbval proves that the outputs are reproduced."""
 
+import base64
+import io
 import re
 import shutil
 import subprocess
@@ -8,8 +10,10 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
@@ -137,6 +141,32 @@ def test_pictures_have_alt_text(script):
     for cell in read(script).cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"!\[\s*\]\(", cell.source)
+
+
+def test_committed_films_are_what_their_page_says():
+    """Frames, length and size of each film in chapter 5, decoded from the committed outputs."""
+    notebook = read(ROOT / "notebooks" / "05_animations.py")
+    (listed,) = (cell.source for cell in code_cells(notebook) if cell.source.startswith("expected = {"))
+    expected = eval(listed[len("expected = ") : listed.index("}") + 1])
+    found = {}
+    for cell in outputs_with(notebook, "image/png"):
+        if name := re.search(r'films / "(\w+)\.png"', cell.source):
+            (encoded,) = (o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {}))
+            found[name[1]] = base64.b64decode(encoded)
+    assert found.keys() == expected.keys()
+    for name, data in found.items():
+        count, seconds = expected[name]
+        assert len(data) <= 1.5e6
+        with Image.open(io.BytesIO(data)) as film:
+            assert film.default_image and film.n_frames - 1 == count, name
+            still = np.asarray(film.convert("RGB"))
+            milliseconds = 0
+            for number in range(1, count + 1):
+                film.seek(number)
+                milliseconds += film.info["duration"]
+            assert milliseconds == pytest.approx(1000 * seconds, abs=2)
+            np.testing.assert_array_equal(np.asarray(film.convert("RGB")), still)  # the last frame is the still picture
+            assert film.info["loop"] == 0
 
 
 @each_chapter

@@ -4,9 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+import vae_helpers as vh
+from vae_helpers.animation import PALETTE
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tools"))
 OLD, NEW = "https://github.com/vae-book/vae-book", "https://github.com/someone/my-course"
 
 
@@ -98,3 +104,23 @@ def test_new_prose_needs_no_execution_and_new_code_does(clone):
     script.write_text(text.replace("import itertools", "import itertools  # new"))
     done = run(clone, "execute.py", "--text", "01_theory")
     assert done.returncode == 1 and "Execute the chapter" in done.stderr
+
+
+# --- the book's extension ----------------------------------------------------------------------------------------
+
+
+def test_a_film_becomes_a_gif_with_the_same_frames_and_length(tmp_path):
+    from book_extension import film_to_gif  # from tools/
+
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 42, (12, 20), np.uint8) for _ in range(7)]
+    source = vh.write_animation(frames, tmp_path / "film.png", fps=15, hold_last=0.4)
+    film_to_gif(source, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 7 and film.info["loop"] == 0
+        total = 0
+        for number, frame in enumerate(frames):
+            film.seek(number)
+            total += film.info["duration"]
+            np.testing.assert_array_equal(np.asarray(film.convert("RGB")), PALETTE[frame])
+    assert abs(total - 1000 * (7 / 15 + 0.4)) <= 10

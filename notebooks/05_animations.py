@@ -1,0 +1,738 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5. Animations
+#
+# A table says what a model is worth after training. A film shows how it got there. Two of the five write-ups behind this book exist for their films: one shows digits emerging from fog, epoch by epoch (S1); the other shows the latent plane sorting itself out, batch by batch (S3). This chapter makes both, corrects what the second one got wrong, and adds three more: a walk through a latent plane, a comparison of straight and great-circle paths in twenty dimensions, and the reparameterisation trick itself, set in motion. Each film comes with a number that says what you see in it.
+#
+# **What you will be able to do**
+#
+# - write a Keras callback that looks into a model while it trains, without slowing it down much;
+# - film a latent space, and measure when the classes come apart;
+# - walk through a latent space on paths that stay where the prior has its mass;
+# - see, and measure, why the same noise at every step makes gradients quiet;
+# - write a film as a GIF, an animated PNG, a WebP or an MP4, and know what each costs.
+#
+# **What it takes.** About four minutes on two CPU cores (the last cell says what the run on this page took) and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb), up to S3.
+
+# %% tags=["hide-input", "nbval-skip"]
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
+    import subprocess
+
+    subprocess.check_call(
+        [
+            "git",
+            "clone",
+            "--quiet",
+            "--depth=1",
+            "https://github.com/vae-book/vae-book",
+            "vae-book",
+        ]
+    )
+    subprocess.check_call(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
+    )
+    os.chdir("vae-book/notebooks")
+
+# %%
+import vae_helpers as vh
+from vae_helpers import animation
+
+import json
+import resource
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from IPython.display import Image, Markdown, display
+from PIL import Image as Picture
+from scipy.special import xlogy
+
+vh.use_book_style()
+keras.utils.set_random_seed(0)
+started = time.monotonic()
+films = Path("films")  # what this page writes
+films.mkdir(exist_ok=True)
+
+images = vh.load_mnist()
+x_test = vh.binarize(images.test, "none")
+
+# %% [markdown]
+# ## 5.1 Look into a model while it trains
+#
+# Keras calls a *callback* at fixed moments of `fit`: before training, after each batch, after each epoch. The callback can reach the model as `self.model`. So the recipe for a film is short: at each moment, ask the model for what you want to see.
+#
+# The published callback of S3 does more than that. After *every* batch it encodes all 10,000 test images, opens a figure of 10 × 10 inches, draws a scatter and saves it to a file. Later every third file is read back and goes into a GIF; the other two thirds were drawn for nothing. Section 5.7 measures what this costs. The recipe gets better when it is cut in two: while the model trains, only *collect* small arrays. *Paint* them afterwards, when you know how many there are, and how large the axes have to be.
+
+
+# %%
+class Means(keras.callbacks.Callback):
+    """Keeps μ of the same images after every third batch."""
+
+    def __init__(self, x, every=3):
+        super().__init__()
+        self.x, self.every, self.frames = x, every, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (batch + 1) % self.every == 0:
+            self.frames.append(self.model.posterior(self.x).mean().numpy())
+
+
+# %% [markdown]
+# That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the ELBO of each moment, for the caption, and it compiles the encoder. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions. Train S3 with all three looking on. It is a new model, with random weights: the published film goes on from a model that was trained before, and so it hardly moves.
+#
+# Why 300 test images and not 10,000? Encoding 10,000 takes longer than the three training steps between two frames (section 5.7 has the figures), and 300 points fill a picture well enough. They also keep the file small.
+
+# %% tags=["nbval-ignore-output"]
+x, labels = x_test[:300], images.test_labels[:300]
+fog = vh.binarize(images.test[:4], "none")
+
+model = vh.mlp_vae(latent_dim=2, hidden=(256,), seed=0)
+model.compile(keras.optimizers.RMSprop(), objective=vh.sgvb_b)
+means = Means(x)
+latents = vh.LatentFrames(x, every=3)
+samples = vh.SampleFrames(fog, samples=8, every=3)
+
+begun = time.monotonic()
+model.fit(
+    vh.batches(images.train, 100, seed=0),
+    epochs=1,
+    callbacks=[means, latents, samples],
+    verbose=0,
+)
+print(
+    f"one epoch, filmed by three callbacks at once: {time.monotonic() - begun:.1f} s; {latents.snapshots[-1].caption}"
+)
+
+# %%
+moments = latents.snapshots[1:]  # the first one is from before training
+assert [s.batch for s in moments] == list(range(3, 601, 3))
+for ours, theirs in zip(means.frames, moments, strict=True):
+    np.testing.assert_allclose(ours, theirs.values, rtol=1e-3, atol=2e-3)
+print(f"{len(moments)} moments; the callback above and vh.LatentFrames saw the same")
+
+# %% [markdown]
+# The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: at the size of the picture it is far less than a pixel.
+#
+# ## 5.2 The latent plane sorts itself out
+#
+# Now paint. The axes, the labels and the legend do not move, so matplotlib draws them once. Each frame is a copy of that background with 300 small discs on top. Because everything was collected first, the axes can be fitted to the film: they hold 99.9% of all coordinates in its second half. What lies outside is drawn on the edge.
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film of 200 frames: 300 points in ten colours, one for each test image. They begin as a mixed heap in the upper left corner, beyond the edge, drift towards the origin, spread out there, and slowly separate: ones to the upper left, zeros to the right, sevens, nines and fours below on the left, the other digits mixed in the middle."}}
+frames = list(animation.paint_latents(moments, labels, size=360))
+vh.write_gif(frames, films / "latents.gif", fps=15)
+Image(vh.write_animation(frames, films / "latents.png", fps=15))
+
+# %% [markdown]
+# The points begin far outside, in one mixed heap: random weights send bright images to large $\mu$. Two things happen then. First the whole heap is pulled to the origin, where the KL term wants it. Then the colours come apart, ones first, and the middle stays mixed to the end of the epoch. How long does each take? For the first, take the part of the KL term that pays for the distance from the origin, $\tfrac12 \lVert\mu\rVert^2$ ([chapter 1](01_theory.ipynb), section 1.6). For the second, classify every point by its nearest neighbour among the other 299 points, and count how often the digit is right. Pure chance gets about one in ten.
+
+
+# %%
+def neighbour_accuracy(points, labels):
+    """How often a point's nearest other point has the same label."""
+    points = points.astype(np.float32)
+    distance = np.sum((points[:, None] - points[None]) ** 2, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    return np.mean(labels[distance.argmin(axis=1)] == labels)
+
+
+batch = np.array([s.batch for s in moments])
+elbo = np.array([s.elbo for s in moments])
+accuracy = np.array([neighbour_accuracy(s.values, labels) for s in moments])
+pull = np.array(
+    [np.mean(np.sum(s.values.astype(np.float32) ** 2, axis=1)) / 2 for s in moments]
+)
+
+# %% mystnb={"image": {"alt": "Three curves over the 600 batches of the epoch. The ELBO rises steeply in the first 50 batches and then slowly. The mean of half the squared length of mu falls from about 40 nats to about 2 within the first 150 batches. The share of points whose nearest neighbour is the same digit rises more slowly, and unevenly, until the end."}}
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.8))
+for axis, values, title in zip(
+    axes,
+    (elbo, pull, accuracy),
+    (
+        "ELBO of the batches (nats)",
+        "½‖μ‖², mean (nats)",
+        "nearest neighbour right",
+    ),
+    strict=True,
+):
+    axis.plot(batch, values, color=vh.DIGIT_COLORS[5])
+    axis.set(title=title, xlabel="batch")
+axes[2].set_ylim(0, 1)
+plt.show()
+
+
+# %%
+def share_of_change(values, at, width=10):
+    """How much of the way from the first frames to the last is done at a batch."""
+    first, last = values[:width].mean(), values[-width:].mean()
+    here = values[np.abs(batch - at) <= 3 * width / 2].mean()
+    return (here - first) / (last - first)
+
+
+for name, values in (("ELBO", elbo), ("½‖μ‖²", pull), ("neighbours", accuracy)):
+    done = [share_of_change(values, at) for at in (100, 200, 400)]
+    print(
+        f"{name:10} done at batch 100, 200, 400: " + ", ".join(f"{d:.0%}" for d in done)
+    )
+print(f"½‖μ‖² falls from {pull[:3].mean():.0f} to {pull[-10:].mean():.1f} nats")
+print(
+    f"neighbours right: {accuracy[:10].mean():.2f}, at the end {accuracy[-10:].mean():.2f}"
+)
+assert pull[:3].mean() > 10 * pull[-10:].mean()
+assert accuracy[-10:].mean() > accuracy[:10].mean() + 0.1
+assert share_of_change(elbo, 100) > share_of_change(accuracy, 100)
+
+# %% [markdown]
+# By batch 100 the bound and the pull to the origin have made four fifths of their way, and at batch 200 the pull is done. The classes take longer: they have made three fifths of theirs at batch 100 and are still moving at batch 400. (With 300 points a share near one half has a standard error of three percentage points, so do not read more into this curve.) First get into the region where the prior is, then divide it up. The bound explains the order. At the start $\tfrac12\lVert\mu\rVert^2$ costs 38 nats, and pulling $\mu$ in saves them whatever the digit; telling a four from a nine saves a few nats of reconstruction, once the decoder can draw either.
+#
+# ## 5.3 Three views of the same epoch
+#
+# A scatter shows where images go, but not what the decoder makes of it. Put the same epoch beside it three times: the latent plane, eight draws from the prior with four test images above their reconstructions, and the ELBO of the batches while it is being drawn. Since `latents` and `samples` watched the same training, their moments match. Every fifth of the 200 is enough here.
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film with three panels. Upper left: the latent scatter of the film before. Upper right: eight generated digits, four test images (7, 2, 1, 0) and their reconstructions, which turn from grey fog into blurred and then into clearer digits. Below: the ELBO as a curve that grows to the right, steeply at first, then slowly."}}
+pictures = samples.snapshots[1:]
+assert [s.batch for s in pictures] == [s.batch for s in moments]
+
+fifth = slice(4, None, 5)
+panels = zip(
+    animation.paint_latents(moments[fifth], labels, size=360),
+    animation.paint_pictures(pictures[fifth], columns=4, scale=3, originals=fog),
+    animation.paint_elbo(moments[fifth], width=360 + 4 * 84, height=150),
+    strict=True,
+)
+frames = [animation.above(animation.beside(a, b), c) for a, b, c in panels]
+vh.write_gif(frames, films / "three_views.gif", fps=8)
+Image(vh.write_animation(frames, films / "three_views.png", fps=8))
+
+# %% [markdown]
+# Watch the decoder lag behind. Until batch 50 or so all four reconstructions are the same picture, close to the mean of all digits; the draws from the prior are still grey, since no image has been encoded near the origin yet. Then zeros and ones come off, the digits whose points leave the heap first. At the end of the epoch the two is still drawn as a blur: its point lies in the mixed middle of the plane, and the decoder can only draw the average of what is encoded there.
+#
+# ## 5.4 Digits out of the fog: S1, epoch by epoch
+#
+# S1's own film shows sixteen pictures once per epoch. Its ten epochs take longer than this page may, so they were run by `python experiments/run.py s1-threshold --seed 0` and stored: the pictures before training and after each epoch, sixteen draws from the prior and eight reconstructions. (In the write-up the sixteen pictures are called generated; they are reconstructions of test images. Here you see both, each called by its name.)
+
+# %%
+with np.load("../experiments/results/s1-threshold-seed0.npz") as stored:
+    epochs = animation.snapshots_from(stored)
+run = json.loads(Path("../experiments/results/s1-threshold-seed0.json").read_text())
+assert [s.epoch for s in epochs] == list(range(11))
+for snapshot, kept in zip(epochs[1:], run["train_elbo_by_epoch"], strict=True):
+    assert abs(snapshot.elbo - kept) < 1e-3
+
+# %% [markdown]
+# Do these pictures come from that network? Check it from both ends. The same seed must give the same pictures before training, and one epoch of training must land at the stored ELBO. A different machine sums in another order, so the pictures after 1,875 steps may differ by a grey level here and there.
+
+# %% tags=["nbval-ignore-output"]
+threshold = vh.binarize(images.test, "threshold")
+conv = vh.conv_vae(latent_dim=2, seed=0)
+conv.compile(keras.optimizers.Adam(1e-4), objective=vh.sgvb_a)
+again = vh.SampleFrames(threshold[:8], samples=16)
+conv.fit(
+    vh.batches(images.train, 32, "threshold", seed=0),
+    epochs=1,
+    callbacks=[again],
+    verbose=0,
+)
+difference = [
+    np.abs(a.values.astype(int) - b.values).mean()
+    for a, b in zip(again.snapshots, epochs, strict=False)
+]
+assert difference[0] < 0.01 and difference[1] < 3
+assert abs(again.snapshots[1].elbo - epochs[1].elbo) < 1
+print(
+    f"mean difference in grey levels (of 255): {difference[0]:.3f} before training, {difference[1]:.2f} after an epoch; "
+    f"ELBO of the epoch {again.snapshots[1].elbo:.2f}, stored {epochs[1].elbo:.2f}"
+)
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film of eleven frames, before training and after each of ten epochs: sixteen draws from the prior and, below, eight thresholded test digits above their reconstructions. Before training all is uniform grey; after one epoch there are blurred blobs; from the third on most pictures are readable digits, and the later epochs change little."}}
+frames = list(
+    animation.paint_pictures(epochs, columns=8, scale=2, originals=threshold[:8])
+)
+vh.write_gif(frames, films / "epochs.gif", fps=2, hold_last=2)
+Image(vh.write_animation(frames, films / "epochs.png", fps=2, hold_last=2))
+
+# %% [markdown]
+# Two rows of draws from the prior, then test images, then their reconstructions. How much happens in each epoch?
+
+# %%
+change = [np.abs(b.values.astype(int) - a.values).mean() for a, b in pairwise(epochs)]
+print("grey levels that a pixel changes by, epoch by epoch:")
+print(", ".join(f"{c:.1f}" for c in change))
+assert change[0] > 5 * max(change[1:])
+assert epochs[-1].elbo - epochs[5].elbo > 5
+
+# %% [markdown]
+# Nearly all that you can see happens in the first epoch: pixels change by 100 grey levels on average, mostly from mid-grey to black, and by less than ten in any later one. The bound tells another story. From epoch 5 to 10 it still gains more than 5 nats, from pictures that hardly change. This is worth remembering when you judge a model by its samples: a nat is invisible.
+#
+# ## 5.5 Walks through the latent space
+#
+# Training is over; now move through what was learned. Take the two-dimensional network S4 after fifty epochs, whose weights are stored, and walk once around the origin. Which circle? One that splits the prior in two halves: the squared length of a standard normal vector in two dimensions is exponentially distributed, so
+#
+# $$P(\lVert z \rVert < r) = 1 - e^{-r^2/2}, \tag{5.1}$$
+#
+# which is one half at $r = \sqrt{2 \log 2} \approx 1.18$.
+
+# %%
+radius = np.sqrt(2 * np.log(2))
+prior_draws = np.linalg.norm(np.random.default_rng(0).normal(size=(100_000, 2)), axis=1)
+assert abs(np.mean(prior_draws < radius) - 0.5) < 4 * 0.5 / np.sqrt(100_000)
+print(
+    f"radius {radius:.3f}: half of the prior lies inside, counted and by equation 5.1"
+)
+
+angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+path = radius * np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+walker = vh.conv_vae(latent_dim=2, scale="softplus", seed=0)
+walker.load_weights("../experiments/results/s4-threshold-seed0.weights.h5")
+stations = walker.likelihood(path).mean().numpy()
+around = walker.posterior(vh.binarize(images.test[:1000], "threshold")).mean().numpy()
+
+
+# %% [markdown]
+# To paint a walk you need axes and a picture. `animation.Plane` is what the painters above use: it draws axes once and puts points on copies of them.
+
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film of a walk: on the left the latent plane with 1,000 test images as points in ten colours and a black dot that goes around a circle; on the right the digit decoded at the dot, large. As the dot passes from one coloured region to the next, the digit bends into the neighbouring one."}}
+def enlarge(image, times):
+    """A decoded picture as palette indices, each pixel a square of `times` pixels."""
+    grey = np.uint8(np.rint(255 * image[..., 0]))
+    return animation.grey_index(np.kron(grey, np.ones((times, times), np.uint8)))
+
+
+plane = animation.Plane(
+    300,
+    280,
+    (-3.5, 3.5),
+    (-3.5, 3.5),
+    lambda axes: axes.set(xlabel="z₁", ylabel="z₂", aspect="equal"),
+)
+ground = plane.background.copy()
+plane.scatter(
+    ground, around, animation.digit_index(images.test_labels[:1000]), radius=1.0
+)
+plane.line(ground, np.concatenate([path, path[:1]]), 20, width=1)
+
+frames = []
+for point, image in zip(path, stations, strict=True):
+    frame = ground.copy()
+    plane.scatter(frame, point[None], 0, radius=5)
+    frames.append(animation.beside(frame, enlarge(image, 10)))
+vh.write_gif(frames, films / "walk.gif", fps=15, hold_last=0)
+Image(vh.write_animation(frames, films / "walk.png", fps=15, hold_last=0))
+
+# %% [markdown]
+# Colours are those of section 5.2: black zeros, light blue twos, violet eights, and so on. The walk meets zero, six, two or three, eight, nine and the way back, each where the dot is among points of its colour. Between two regions the digit does not jump; it bends. It never meets a clear one: the ones (orange points below) lie outside the circle, as exercise 3 shows. And where the dot crosses the crowded middle of two or three colours, the picture is a compromise that is no digit at all.
+#
+# ### Straight or around?
+#
+# In two dimensions you can see where the data is. In twenty you cannot, and there the path matters. A vector drawn from the prior in $J$ dimensions has a length near $\sqrt J$, hardly ever much less: the prior's mass lies in a thin shell. The middle of a straight line between two such points is shorter by a factor of about $\sqrt 2$. It lies *inside* the shell, where the prior has next to no mass and the decoder was hardly trained. A **great-circle** path keeps to the shell. Turn from the direction of $a$ to that of $b$ at constant speed, and let the length go evenly from one to the other:
+#
+# $$z(t) = \bigl((1-t)\lVert a\rVert + t \lVert b\rVert\bigr)\;\frac{\sin((1-t)\,\omega)\,\hat a + \sin(t\,\omega)\,\hat b}{\sin \omega}, \qquad \omega = \arccos(\hat a^\top \hat b), \tag{5.2}$$
+#
+# where $\hat a$ and $\hat b$ are $a$ and $b$ divided by their lengths, and $\omega$ is the angle between them.
+
+
+# %%
+def straight(a, b, t):
+    return (1 - t) * a + t * b
+
+
+def great_circle(a, b, t):
+    """Equation 5.2; a and b [..., J], t a number."""
+    length_a, length_b = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
+    unit_a, unit_b = a / length_a, b / length_b
+    omega = np.arccos(np.sum(unit_a * unit_b, axis=-1, keepdims=True))
+    turned = np.sin((1 - t) * omega) * unit_a + np.sin(t * omega) * unit_b
+    return straight(length_a, length_b, t) * turned / np.sin(omega)
+
+
+a, b = np.random.default_rng(0).normal(size=(2, 1000, 20))
+for t in (0.0, 0.3, 0.5, 1.0):
+    lengths = np.linalg.norm(great_circle(a, b, t), axis=-1)
+    np.testing.assert_allclose(
+        lengths, straight(*(np.linalg.norm(v, axis=-1) for v in (a, b)), t)
+    )
+np.testing.assert_allclose(great_circle(a, b, 1.0), b, atol=1e-12)
+middle = np.linalg.norm(straight(a, b, 0.5), axis=-1)
+print(
+    f"prior draws in 20 dimensions: length {np.linalg.norm(a, axis=-1).mean():.2f}, straight middle {middle.mean():.2f}"
+)
+
+# %% [markdown]
+# Does it matter for pictures? Train a dense VAE with $J = 20$ for five epochs and take 1,000 pairs of test images that show different digits. Encode both, go half-way on either path, and decode. Two questions: how long is the middle, and how blurred is its picture? Blur has a natural measure here. The decoder gives each pixel a probability; the entropy of the pixels, summed, is the decoder's own uncertainty in nats.
+
+# %% tags=["nbval-ignore-output"]
+wide = vh.mlp_vae(latent_dim=20, hidden=(512, 256), seed=0)
+wide.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+history = wide.fit(vh.batches(images.train, 100, seed=0), epochs=5, verbose=0)
+print(
+    f"J = 20 after five epochs: training ELBO {-history.history['loss'][-1]:.1f} nats"
+)
+
+
+# %% tags=["nbval-ignore-output"]
+def entropy(z):
+    """Of the decoder's pixels given z, nats."""
+    p = wide.likelihood(z.astype(np.float32)).mean().numpy().astype(float)
+    return -np.sum(xlogy(p, p) + xlogy(1 - p, 1 - p), axis=(1, 2, 3))
+
+
+first, second = x_test[:1000], x_test[1000:2000]
+differ = images.test_labels[:1000] != images.test_labels[1000:2000]
+ends = [wide.posterior(part).mean().numpy()[differ] for part in (first, second)]
+at = {
+    "the two ends": np.concatenate(ends),
+    "middle of the straight line": straight(*ends, 0.5),
+    "middle of the great circle": great_circle(*ends, 0.5),
+    "the same, 1.4 times as long": 1.4 * great_circle(*ends, 0.5),
+}
+length = {where: np.linalg.norm(z, axis=-1) for where, z in at.items()}
+blur = {where: entropy(z) for where, z in at.items()}
+table = ["| where | length of z | entropy of the pixels, nats |", "|---|---|---|"]
+for where in at:
+    spread = blur[where].std(ddof=1) / np.sqrt(len(blur[where]))
+    table.append(
+        f"| {where} | {length[where].mean():.2f} | {blur[where].mean():.1f} ± {spread:.1f} |"
+    )
+display(Markdown("\n".join(table)))
+
+# %%
+extra = blur["middle of the straight line"] - blur["middle of the great circle"]
+error = extra.std(ddof=1) / np.sqrt(len(extra))
+assert extra.mean() > 5 * error
+assert (
+    length["middle of the straight line"].mean() < 0.8 * length["the two ends"].mean()
+)
+longer = blur["middle of the great circle"] - blur["the same, 1.4 times as long"]
+assert longer.mean() > 5 * longer.std(ddof=1) / np.sqrt(len(longer))
+print(f"{len(extra)} pairs of different digits")
+
+
+# %% [markdown]
+# On the straight line the middle is shorter by a third, and its picture is blurrier by more than twenty nats. On the great circle it is nearly as sharp as at the ends. Both middles point in nearly the same direction; what differs is the length alone. Two cautions. The ends are means $\mu$ and not draws, so their length stays below $\sqrt{20} \approx 4.5$; the noise $\sigma\varepsilon$ makes up the rest. And sharper does not mean better: the last row makes $z$ longer than data ever is, and the pictures get sharper still. The great circle is right not because its pictures look crisp but because the decoder was trained at that length.
+#
+# In the film both paths visit the same five test images.
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film of two digits side by side that pass through five test images, 7, 2, 1, 0 and 4, and back: on the left along straight lines, on the right along great circles. Half-way the left digit is paler and more blurred than the right one. The length of z is written above each."}}
+tour = wide.posterior(x_test[[0, 1, 2, 3, 4]]).mean().numpy()
+frames = []
+for k in range(len(tour)):
+    a, b = tour[k], tour[(k + 1) % len(tour)]
+    for t in (1 - np.cos(np.linspace(0, np.pi, 16)[:-1])) / 2:  # slow at the digits
+        panels = []
+        for name, way in (("straight", straight), ("great circle", great_circle)):
+            z = way(a, b, t)
+            image = wide.likelihood(z[None].astype(np.float32)).mean().numpy()[0]
+            title = np.full((26, 224), animation.WHITE, np.uint8)
+            animation.write_text(title, f"{name}: length {np.linalg.norm(z):.1f}", 4, 3)
+            panels.append(animation.above(title, enlarge(image, 8)))
+        gap = np.full((1, 8), animation.WHITE, np.uint8)
+        frames.append(animation.beside(panels[0], gap, panels[1]))
+vh.write_gif(frames, films / "interpolation.gif", fps=15, hold_last=0)
+Image(vh.write_animation(frames, films / "interpolation.png", fps=15, hold_last=0))
+
+# %% [markdown]
+# ## 5.6 The reparameterisation trick, in motion
+#
+# Why does training with $z = \mu + \sigma\varepsilon$ work so well? Look at it. On the left, 120 noise vectors $\varepsilon$ are drawn *once*. Then $\mu$ and $\sigma$ move, and the points follow:
+#
+# $$z = \mu + \sigma \odot \varepsilon, \qquad \frac{\partial z}{\partial \mu} = 1, \qquad \frac{\partial z}{\partial \sigma} = \varepsilon. \tag{5.3}$$
+#
+# On the right the noise is drawn anew for every frame, from the same distributions. Colours are given by the direction of $\varepsilon$, so that you can follow a point.
+
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Film with two panels. A normal distribution moves around a circle while its width and height swell and shrink in turn; 120 points show it. On the left each point keeps its noise and glides on a smooth path, with colours in fixed order around the centre. On the right fresh noise is drawn for every frame: the cloud is the same, but the points flicker."}}
+noise = np.random.default_rng(0)
+fixed = noise.normal(size=(120, 2))
+
+
+def moving(t):
+    """μ and σ at time t in [0, 1): a closed path."""
+    turn = 2 * np.pi * t
+    mu = 1.5 * np.array([np.cos(turn), np.sin(turn)])
+    sigma = 0.7 + 0.4 * np.array([np.sin(2 * turn), np.cos(2 * turn)])
+    return mu, sigma
+
+
+def sectors(epsilon):
+    """A colour for the direction: one of ten."""
+    turn = np.arctan2(epsilon[:, 1], epsilon[:, 0]) / (2 * np.pi) + 0.5
+    return animation.digit_index(np.minimum(np.int64(10 * turn), 9))
+
+
+planes = [
+    animation.Plane(
+        270, 290, (-4.5, 4.5), (-4.5, 4.5),
+        lambda axes, title=title: axes.set(title=title, xlabel="z₁", ylabel="z₂", aspect="equal"),
+    )
+    for title in ("the same ε in every frame", "a new ε in every frame")
+]  # fmt: skip
+frames = []
+for t in np.arange(50) / 50:
+    mu, sigma = moving(t)
+    panels = []
+    for plane, epsilon in zip(
+        planes, (fixed, noise.normal(size=(120, 2))), strict=True
+    ):
+        frame = plane.background.copy()
+        plane.scatter(frame, mu + sigma * epsilon, sectors(epsilon), radius=2)
+        plane.scatter(frame, mu[None], 0, radius=4)
+        panels.append(frame)
+    frames.append(animation.beside(*panels))
+vh.write_gif(frames, films / "trick.gif", fps=15, hold_last=0)
+Image(vh.write_animation(frames, films / "trick.png", fps=15, hold_last=0))
+
+# %% [markdown]
+# Both clouds have the same distribution in every frame. But ask how an expectation over $z$ changes when $\mu$ moves a little. On the left each point tells you: it moved by exactly that little. On the right you have to compare two clouds that have nothing to do with each other. Measure it with the smallest example there is: $f(z) = \lVert z \rVert^2$, whose expectation is $\lVert\mu\rVert^2 + \lVert\sigma\rVert^2$, so its derivative by $\mu_1$ is $2\mu_1$. Estimate that derivative from a step of $h = 0.1$ by $(f(z') - f(z))/h$, with one $\varepsilon$ for both ends and with two.
+
+# %%
+h, draws = 0.1, 200_000
+rng = np.random.default_rng(1)
+mu, sigma = moving(0.0)
+step = np.array([h, 0.0])
+one, other = rng.normal(size=(2, draws, 2))
+
+
+def f(z):
+    return np.sum(z**2, axis=-1)
+
+
+same = (f(mu + step + sigma * one) - f(mu + sigma * one)) / h
+fresh = (f(mu + step + sigma * other) - f(mu + sigma * one)) / h
+exact = 2 * mu[0] + h  # of the difference quotient
+for estimate in (same, fresh):
+    assert abs(estimate.mean() - exact) < 4 * estimate.std() / np.sqrt(draws)
+# With one ε the quotient is 2z₁ + h; with two, its ends are independent.
+assert abs(same.var() / (4 * sigma[0] ** 2) - 1) < 0.02
+variance_f = [np.sum(4 * m**2 * sigma**2 + 2 * sigma**4) for m in (mu, mu + step)]
+assert abs(fresh.var() / (sum(variance_f) / h**2) - 1) < 0.02
+ratio = fresh.var() / same.var()
+print(
+    f"variance of the quotient: {same.var():.2f} with one ε, {fresh.var():.0f} with two: {ratio:.0f} times as much"
+)
+
+# %% [markdown]
+# One $\varepsilon$ for both ends removes what the two clouds have in common by chance, and what is left is the change. Make $h$ smaller and the left one tends to the gradient of estimator B, while the right one gets worse (exercise 5). That is what the picture shows: on the left you could differentiate along the path of each point; on the right there is no path.
+#
+# ## 5.7 What a film costs
+#
+# Two prices: time beside training, and bytes. For the time, the published way and ours were given the same task: 200 frames of 10,000 points at 480 × 480 pixels, on axes to ±10 as published. `python benchmarks/animation.py` measures both in one run; the figures below are what it stored.
+
+# %% tags=["nbval-ignore-output"]
+cost = json.loads(Path("../benchmarks/results/animation.json").read_text())
+rows = [
+    ("drawing and writing, ms a frame", "milliseconds_per_frame", ".1f"),
+    ("peak memory, MiB above start", "peak_memory_MiB", ".0f"),
+    ("file, MB", "file_MB", ".2f"),
+]
+table = [
+    "| 200 frames, 10,000 points | published way | ours | ratio |",
+    "|---|---|---|---|",
+]
+for title, key, style in rows:
+    theirs, ours = (cost[way][key] for way in ("published", "ours"))
+    table.append(
+        f"| {title} | {theirs:{style}} | {ours:{style}} | {theirs / ours:.1f} |"
+    )
+display(Markdown("\n".join(table)))
+
+base = np.median(cost["epoch_seconds"]["without"])
+table = [
+    "| images encoded every third batch | an epoch, s | against none |",
+    "|---|---|---|",
+]
+for name, seconds in cost["epoch_seconds"].items():
+    title = "none" if name == "without" else f"{int(name):,}"
+    table.append(
+        f"| {title} | {np.median(seconds):.2f} ({min(seconds):.2f} … {max(seconds):.2f}) | {np.median(seconds) / base:.2f} |"
+    )
+display(Markdown("\n".join(table)))
+assert (
+    cost["published"]["milliseconds_per_frame"]
+    > 50 * cost["ours"]["milliseconds_per_frame"]
+)
+assert np.median(cost["epoch_seconds"]["300"]) < 1.25 * base
+assert cost["published"]["peak_memory_MiB"] > 3 * cost["ours"]["peak_memory_MiB"]
+assert cost["published"]["file_MB"] > 3 * cost["ours"]["file_MB"]
+
+# %% [markdown]
+# Nearly all of the published way's time goes into drawing axes, ticks and colour bar again for each frame, into writing a PNG and reading it back. Its memory is figures that were never closed. Of both films the points are the same, and so are the axes; ours has a legend in place of the colour bar, and a caption with the bound. The second table shows where the price of a film moves once painting is cheap: into the encoder. With 300 images a film costs about a tenth of the training time; with 10,000 it costs more than the training itself. (The spread in brackets is that of five rounds, on a machine that other work disturbs.)
+#
+# For the bytes, write the film of section 5.2 in every format there is. All of them but MP4 are exact to the pixel.
+
+# %% tags=["nbval-ignore-output"]
+frames = list(animation.paint_latents(moments, labels, size=360))
+table = ["| format | kB | shows in |", "|---|---|---|"]
+where = {
+    ".gif": "everything, slides included",
+    ".png": "browsers, notebooks, GitHub",
+    ".webp": "browsers",
+    ".mp4": "browsers, slides; has a pause button",
+}
+for ending, places in where.items():
+    try:
+        file = vh.write_animation(frames, films / f"formats{ending}", fps=15)
+        table.append(f"| {ending} | {file.stat().st_size / 1000:.0f} | {places} |")
+    except ModuleNotFoundError as problem:
+        table.append(f"| {ending} | – | {problem} |")
+display(Markdown("\n".join(table)))
+
+# %% [markdown]
+# And a film that cannot be written leaves no half of a file behind. The most common mistakes have messages that say what to do:
+
+# %%
+for wrong in (
+    lambda: vh.write_gif([], films / "wrong.gif"),
+    lambda: vh.write_gif([255 * x[0]], films / "wrong.gif"),
+    lambda: vh.write_gif([x[0], x[0, :20]], films / "wrong.gif"),
+    lambda: vh.write_gif([x[0]], films / "wrong.gif", fps=0),
+    lambda: vh.write_gif([x[0]], "no such folder/wrong.gif"),
+):
+    try:
+        wrong()
+    except (ValueError, OSError) as problem:
+        print(f"{type(problem).__name__}: {problem}")
+assert not (films / "wrong.gif").exists()
+
+# %% [markdown]
+# Last, decode every film that this page wrote, as a viewer would, and compare it with what was asked for.
+
+# %%
+expected = {  # frames, seconds
+    "latents": (200, 200 / 15 + 1),
+    "three_views": (40, 40 / 8 + 1),
+    "epochs": (11, 11 / 2 + 2),
+    "walk": (90, 90 / 15),
+    "interpolation": (75, 75 / 15),
+    "trick": (50, 50 / 15),
+}
+for name, (count, seconds) in expected.items():
+    for ending in (".gif", ".png"):
+        file = films / f"{name}{ending}"
+        with Picture.open(file) as film:
+            still = bool(getattr(film, "default_image", False))
+            milliseconds = 0
+            for number in range(still, film.n_frames):
+                film.seek(number)
+                milliseconds += film.info["duration"]
+            assert film.n_frames - still == count, (name, film.n_frames)
+            assert abs(milliseconds / 1000 - seconds) < 0.011
+        assert file.stat().st_size < 1.5e6
+print(f"{len(expected)} films, as GIF and as PNG: frames, times and sizes are right")
+
+# %% [markdown]
+# ## What we measured
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+ways = [cost[way]["milliseconds_per_frame"] for way in ("published", "ours")]
+rows = [
+    ("S3: frames of one epoch; frames a second", f"{len(moments)}; 15", "200; 15"),
+    ("— its training begins", "from random weights", "from a trained model"),
+    ("— ELBO over its last ten frames, nats", f"{elbo[-10:].mean():.1f}", "—"),
+    (
+        "S1, the stored run: test ELBO after 10 epochs, nats",
+        f"{run['test_elbo']:.2f}",
+        "−156.8; −155.9",
+    ),
+    (
+        "J = 20: blur of the straight middle over the great circle's, nats",
+        f"{extra.mean():.1f} ± {error:.1f}",
+        "—",
+    ),
+    ("variance of a difference quotient, two ε over one", f"{ratio:.0f}", "—"),
+    (
+        "a frame outside training, ms",
+        f"{ways[1]:.1f}",
+        f"{ways[0]:.0f}, its way re-run here",
+    ),
+]
+header = "| what | here | published |\n|---|---|---|\n"
+lines = (f"| {what} | {value} | {published} |" for what, value, published in rows)
+display(Markdown((header + "\n".join(lines)).replace("| -", "| −")))
+
+# %% tags=["nbval-ignore-output"]
+minutes = (time.monotonic() - started) / 60
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+assert memory < 4
+print(f"this page: {minutes:.1f} minutes, peak memory {memory:.1f} GiB")
+print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
+
+# %% [markdown]
+# ## In this chapter you have seen
+#
+# - a callback in ten lines, and why it collects first and paints later;
+# - an epoch of training as three films in one: the latent plane, the pictures, the bound;
+# - that a heap of points is pulled to the origin first, and that the classes come apart later;
+# - why a path through many dimensions should keep to the shell where the prior has its mass;
+# - that keeping the noise turns a noisy difference into a quiet derivative;
+# - what a film costs, in milliseconds and in bytes.
+#
+# ## Exercises
+#
+# **1.** At 15 frames a second a frame lasts 66.7 ms. GIF counts time in hundredths of a second. How long would the film of section 5.2 run if every frame were rounded to the nearest hundredth, and what does the writer do instead? Look with `Picture.open(films / "latents.gif")`, `seek` and `info["duration"]`.
+#
+# <details>
+# <summary>Solution</summary>
+#
+# Every frame would last 70 ms and the 200 frames 14 s instead of 13.3 s: five per cent slow. The writer rounds the *moments* at which frames begin, so the frames last 70, 60, 70, 70, 60, 70 ms and so on, and no error adds up. The last frame stays one second longer.
+#
+# </details>
+#
+# **2.** What becomes of equation 5.2 when $b = -a$? And when $b = a$?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# For $b = -a$ the angle is $\pi$ and $\sin\omega = 0$: infinitely many great circles join two opposite points, and the formula picks none; it divides by zero. For $b = a$ the angle is zero: another division by zero, although the path is obvious (stay where you are). Code that must be safe returns the straight line when $\omega$ is tiny. Random directions in 20 dimensions are nearly perpendicular, so neither case happens by chance.
+#
+# </details>
+#
+# **3.** Walk on a larger circle: the one that holds 95% of the prior. Which radius is it, and what do you expect of the pictures?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# Equation 5.1 with 0.95 gives $r = \sqrt{-2 \log 0.05} \approx 2.45$. Replace `radius` and run the two cells again: the walk now passes clear zeros, nines and, for a third of the way, ones, but also scribbles, where it leaves the region of the data. Of the first 2,000 test images 9% are encoded outside this circle, and 47% inside that of section 5.5: as the prior has it, nearly.
+#
+# </details>
+#
+# **4.** Film the same epoch with `seed=1` in `vh.mlp_vae`. What is the same, and what is not?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# The story is the same: a mixed heap far outside (now to the lower left, 31 nats of $\tfrac12\lVert\mu\rVert^2$ at the first frame), the pull to the origin, then the classes, and an ELBO near −171. The map is another one: zeros above, ones below, fours, sevens and nines on the right. The bound does not care about rotations and reflections of the latent plane, so nothing fixes them but the random start. What does carry over is who is neighbour of whom: fours and nines lie together in both.
+#
+# </details>
+#
+# **5.** In section 5.6 halve $h$. What happens to the two variances? What does that say about the limit $h \to 0$, which is the gradient?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# With one $\varepsilon$ the variance stays $4\sigma_1^2$: the quotient is $2z_1 + h$, and in the limit $2 z_1$, the reparameterised gradient. With two, the variance of the difference does not shrink but its divisor does, so it grows four times with each halving: there is no limit. A gradient without shared noise needs another idea, for example the score function of [chapter 1](01_theory.ipynb).
+#
+# </details>
+#
+# ## What to read next
+#
+# [Chapter 2](02_mlp_vae.ipynb) trains S3 to the end, and [chapter 3](03_conv_vae.ipynb) S1 and S4. To paint a film of your own, read `vae_helpers/animation.py`: a painter is a generator that yields arrays. The papers are in the [bibliography](../book/bibliography.md).
