@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book test unit nbval lab notebooks scoreboard pins check data repository clean
+.PHONY: help python install book test unit nbval lab notebooks scoreboard bench pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ scoreboard: $(READY) data  ## run what has no stored result yet (all of it takes
 	@$(BIN)/python experiments/run.py
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
 
+bench: $(READY) data  ## measure speed, everything side by side (about six minutes, on a machine that does nothing else)
+	@$(BIN)/python benchmarks/animation.py
+
 pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \
 		--custom-compile-command "make pins" --output-file requirements.txt $(UPGRADE) pyproject.toml
@@ -67,6 +70,6 @@ repository:  ## point every link at your fork: make repository URL=https://githu
 	@$(PYTHON) tools/set_repository.py $(URL)
 
 clean:  ## remove everything that make created (the data cache stays)
-	rm -rf .venv _build .pytest_cache .ruff_cache vae_helpers.egg-info
+	rm -rf .venv _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

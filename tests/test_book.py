@@ -86,7 +86,7 @@ def test_every_picture_has_alt_text(book):
 
 
 def test_pictures_load_late_and_films_respect_readers_who_want_no_motion(book):
-    """Each picture of a chapter has its size and waits until it is scrolled to; a film has a still picture and a GIF."""
+    """Each picture of a chapter has its size and loads when it is scrolled to; a film has a still picture and a GIF."""
     films = 0
     for page, links in book.items():
         if page.parent.name != "notebooks":

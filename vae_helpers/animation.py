@@ -339,9 +339,10 @@ def paint_elbo(snapshots: Sequence[Snapshot], width: int = 480, height: int = 16
         uint8 [height, width], places in `PALETTE`.
     """
     points = np.array([(s.step, s.elbo) for s in snapshots if s.epoch])
-    # The first steps from chance would flatten all the rest: they are drawn along the lower edge.
+    # The first steps from chance would flatten all the rest: the curve begins where it has left them behind.
     low, high = np.quantile(points[:, 1], [0.05, 1.0])
-    points[:, 1] = np.maximum(points[:, 1], low)
+    points = points[np.argmax(points[:, 1] > low) :]
+    low = points[:, 1].min()
     margin = 0.08 * (high - low) + 1e-3
     xlim, ylim = (0, 1.02 * points[-1, 0]), (low - margin, high + margin)
     plane = Plane(width, height, xlim, ylim, lambda axes: axes.set(xlabel="updates", ylabel="ELBO (nats)"))
