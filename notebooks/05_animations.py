@@ -216,7 +216,7 @@ assert near(accuracy, 100) > near(accuracy, 15) + 0.1
 # %% [markdown]
 # The columns stand for batches 15, 100, 200, 400 and 585; an accuracy of 0.4 over 300 points has a standard error of 0.03, so the last three cannot be told apart.
 #
-# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: by batch 100 both have happened to a good part, and together. Nor is the pull what the bound mainly gains from. Of its more than 300 nats $\tfrac12\lVert\mu\rVert^2$ accounts for some 36. Most of it is had without any latent variable: until the ELBO passes the mean image, the decoder may well be learning what all digits share, a dark rim and a bright middle. What lies above that line needs $z$.
+# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: by batch 100 both have happened to a good part, and together. Nor is the pull what the bound mainly gains from. Of its more than 300 nats $\tfrac12\lVert\mu\rVert^2$ accounts for some 36. Most of it can be had without any latent variable: as long as the ELBO is below that of the mean image, the decoder can gain by learning what all digits share, a dark rim and a bright middle. What lies above that line needs $z$.
 #
 # ## 5.3 Three views of the same epoch
 #
