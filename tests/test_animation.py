@@ -414,7 +414,7 @@ def test_a_killed_training_can_still_be_filmed(tmp_path):
         model = vh.mlp_vae(hidden=(8,), seed=0)
         model.compile(keras.optimizers.Adam(), objective=vh.sgvb_b)
         latents = vh.LatentFrames(vh.binarize(images[:5], "none", seed=0), every=1)
-        stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: e == 1 and _thread.interrupt_main())
+        stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: e >= 1 and _thread.interrupt_main())
         try:
             model.fit(vh.batches(images, 10), epochs=1000, callbacks=[latents, stop], verbose=0)
         except KeyboardInterrupt:
