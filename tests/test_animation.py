@@ -116,6 +116,14 @@ def test_a_second_fit_goes_on_with_the_same_film(model, images, x):
     assert [(s.step, s.epoch) for s in latents.snapshots] == [(0, 0), (3, 1), (6, 2)]
 
 
+def test_the_encoder_is_compiled_once_a_model(model, images, x):
+    latents, functions = vh.LatentFrames(x[:2]), set()
+    for _ in range(3):
+        model.fit(vh.batches(images, 20), callbacks=[latents], verbose=0)
+        functions.add(latents._means)
+    assert len(functions) == 1 and latents._means.experimental_get_tracing_count() == 1
+
+
 def test_an_interrupted_training_leaves_what_was_collected(model, images, x, tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -247,6 +255,21 @@ def test_the_curve_grows_to_the_right():
     assert len(reach[0]) == 0  # the first steps from chance are left out: they would flatten the rest
     ends = [columns.max() for columns in reach[1:]]
     assert ends == sorted(ends) and ends[-1] > ends[0] + 200
+
+
+def test_a_diverged_training_can_be_filmed():
+    """Points that are NaN or infinite are left out, of the picture and of the axes' range."""
+    fine, broken = np.zeros((2, 2), np.float16), np.array([[np.nan, 0], [np.inf, 1]], np.float16)
+    frames = list(animation.paint_latents(snapshots_of([fine, broken]), np.arange(2), size=300))
+    legend = [np.count_nonzero(frame[60:] >= animation.GREYS) for frame in frames]
+    assert legend[0] > 0 and legend[1] == 0
+
+
+def test_what_cannot_be_painted_says_so():
+    with pytest.raises(ValueError, match="No ELBO to draw"):
+        next(animation.paint_elbo([Snapshot(0, 0, 0, np.nan, np.zeros(1))]))
+    with pytest.raises(ValueError, match="Expected grey pictures"):
+        next(animation.paint_pictures(snapshots_of([np.zeros((2, 4, 4, 3), np.uint8)]), columns=2))
 
 
 def test_panels_keep_their_pixels():

@@ -35,10 +35,12 @@ def film_to_gif(source: Path, target: Path) -> None:
             durations.append(film.info["duration"])
             frames.append(film.convert("RGB"))
             frames[-1].info.clear()  # the transparent colour, which a GIF would misread
-    # One palette for all frames; those of the book have few colours, so this loses nothing.
-    colors = sorted({color for frame in frames for _, color in frame.getcolors(2**16)})
+    # One palette for all frames, so that nothing flickers.
+    colors = sorted({color for frame in frames for _, color in frame.getcolors(frame.width * frame.height)})
+    if len(colors) > 256:
+        raise ValueError(f"{source.name}: expected a film of at most 256 colours, got {len(colors)}.")
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for color in colors[:256] for part in color])
+    palette.putpalette([part for color in colors for part in color])
     frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     # GIF counts in hundredths of a second: round the moments, not the durations, so that errors do not add up.
     moments = [round(sum(durations[:k]) / 10) for k in range(len(durations) + 1)]

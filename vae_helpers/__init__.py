@@ -45,10 +45,9 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
     with contextlib.suppress(RuntimeError):  # the reader's program has already started the GPU: its choice stands
         tensorflow.config.experimental.set_memory_growth(_gpu, True)
 
-# TensorFlow counts tracings by source code: a page that trains, or films, several models looks to it like one function
-# that is traced again and again, and it warns.
-_TRACED_ONCE_A_MODEL = ("TensorFlowTrainer._make_function", "LatentFrames.set_model")
-tensorflow.get_logger().addFilter(lambda record: not any(name in record.getMessage() for name in _TRACED_ONCE_A_MODEL))
+# TensorFlow counts tracings by source code: a page that trains several Keras models looks to it like one function that
+# is traced again and again, and it warns.
+tensorflow.get_logger().addFilter(lambda record: "TensorFlowTrainer._make_function" not in record.getMessage())
 
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist

@@ -127,8 +127,8 @@ class LatentFrames(_Collector):
     """Collects the posterior means μ(x) of fixed images in the first two latent dimensions.
 
     Args:
-        x: float32 images in [0, 1], shape [n, H, W, C]. Each snapshot encodes all of them: a thousand make a full
-            picture and cost little.
+        x: float32 images in [0, 1], shape [n, H, W, C]. Each snapshot encodes all of them: some hundred make a full
+            picture (`benchmarks/animation.py` measures what they cost).
         every: batches between snapshots; `None`: one at the end of each epoch.
 
     Each of `snapshots` has as values float16 [n, 2]: a pixel of a picture is wider than their precision.
@@ -138,10 +138,13 @@ class LatentFrames(_Collector):
         super().__init__(every)
         check_images(x)
         self.x = tf.convert_to_tensor(x)
+        self._compiled_for = None
 
     def set_model(self, model):
         super().set_model(model)
-        self._means = tf.function(lambda x: model.posterior(x).mean()[:, :2], jit_compile=model.prefers_xla)
+        if model is not self._compiled_for:  # Keras calls this at every `fit`
+            self._compiled_for = model
+            self._means = tf.function(lambda x: model.posterior(x).mean()[:, :2], jit_compile=model.prefers_xla)
 
     def collect(self) -> np.ndarray:
         return self._means(self.x).numpy().astype(np.float16)
@@ -232,8 +235,11 @@ class Plane:
         return np.int32(np.floor(np.column_stack([display[:, 0], len(self.background) - display[:, 1]])))
 
     def scatter(self, frame: np.ndarray, points: np.ndarray, colors: np.ndarray | int, radius: float = 1.5) -> None:
-        """Draws discs into a frame, in place; what lies outside the axes is drawn on their edge. Later points cover
-        earlier ones."""
+        """Draws discs into a frame, in place; what lies outside the axes is drawn on their edge, what is not finite is
+        left out. Later points cover earlier ones."""
+        points = np.asarray(points, float)
+        finite = np.isfinite(points).all(axis=1)
+        points, colors = points[finite], np.broadcast_to(np.uint8(colors), len(points))[finite]
         reach = math.floor(radius)
         columns, rows = self.pixels(points).T
         columns = np.clip(columns, self.left + reach, self.right - reach)
@@ -243,7 +249,7 @@ class Plane:
         disc = (dy * frame.shape[1] + dx)[dx * dx + dy * dy <= radius * radius]
         # All discs at once, point by point, so that a disc is covered as a whole.
         places = (rows.astype(np.int64) * frame.shape[1] + columns)[:, None] + disc
-        frame.reshape(-1)[places.reshape(-1)] = np.repeat(np.broadcast_to(np.uint8(colors), len(rows)), len(disc))
+        frame.reshape(-1)[places.reshape(-1)] = np.repeat(colors, len(disc))
 
     def line(self, frame: np.ndarray, points: np.ndarray, color: int, width: int = 2) -> None:
         """Draws a polyline into a frame, in place."""
@@ -273,8 +279,9 @@ def paint_latents(
     if snapshots and len(snapshots[0].values) != len(labels):
         raise ValueError(f"labels: expected one for each of {len(snapshots[0].values)} images, got {len(labels)}.")
     if limit is None:
-        settled = [np.abs(s.values.astype(np.float32)) for s in snapshots[len(snapshots) // 2 :]]
-        limit = max(1.0, math.ceil(2 * np.quantile(settled, 0.999)) / 2) if settled else 1.0
+        settled = np.abs([s.values.astype(np.float32) for s in snapshots[len(snapshots) // 2 :]])
+        settled = settled[np.isfinite(settled)]
+        limit = max(1.0, math.ceil(2 * np.quantile(settled, 0.999)) / 2) if settled.size else 1.0
     # The title's two lines are left free: for the caption and for the legend.
     plane = Plane(
         size,
@@ -311,9 +318,14 @@ def paint_pictures(
 
     Yields:
         uint8 [height, width], places in `PALETTE`.
+
+    Raises:
+        ValueError: the pictures have colours.
     """
     for snapshot in snapshots:
         pictures = snapshot.values
+        if pictures.shape[-1] != 1:
+            raise ValueError(f"Expected grey pictures [n, H, W, 1], got {list(pictures.shape)}; write them as colours.")
         if originals is not None:
             pictures, reconstructions = np.split(pictures, [len(pictures) - len(originals)])
             blank = np.full((-len(pictures) % columns, *pictures.shape[1:]), 255, np.uint8)
@@ -337,8 +349,13 @@ def paint_elbo(snapshots: Sequence[Snapshot], width: int = 480, height: int = 16
 
     Yields:
         uint8 [height, width], places in `PALETTE`.
+
+    Raises:
+        ValueError: no snapshot has an ELBO.
     """
-    points = np.array([(s.step, s.elbo) for s in snapshots if s.epoch])
+    points = np.array([(s.step, s.elbo) for s in snapshots if math.isfinite(s.elbo)])
+    if not len(points):
+        raise ValueError("No ELBO to draw: expected at least one snapshot from after the first batch.")
     # The first steps from chance would flatten all the rest: the curve begins where it has left them behind.
     low, high = np.quantile(points[:, 1], [0.05, 1.0])
     points = points[np.argmax(points[:, 1] > low) :]
