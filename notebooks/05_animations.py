@@ -133,7 +133,7 @@ for ours, theirs in zip(means.frames, moments, strict=True):
 print(f"{len(moments)} moments; the callback above and vh.LatentFrames saw the same")
 
 # %% [markdown]
-# The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: at the size of the picture it is far less than a pixel. As for the time: a bare epoch takes about 4 seconds on the same machine. `Means` and `SampleFrames` run their networks operation by operation, which is slow for a handful of images; section 5.7 measures what the compiled `LatentFrames` costs alone.
+# The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: at the size of the picture it is far less than a pixel. As for the time: a bare epoch takes between four and five seconds on the same machine (section 5.7). `Means` and `SampleFrames` run their networks operation by operation, which is slow for a handful of images; section 5.7 measures what the compiled `LatentFrames` costs alone.
 #
 # ## 5.2 The latent plane sorts itself out
 #
