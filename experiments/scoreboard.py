@@ -50,6 +50,8 @@ def rows() -> list[tuple[str, ...]]:
     for version, title in VERSIONS.items():
         for system in ("s0", "s1", "s2", "s3", "s4"):
             results = stored(f"{system}-{version}")
+            if (system, version) == ("s4", "threshold"):
+                results += stored("s4-long")
             by_epochs: dict[int, list[dict]] = {}
             for result in results:
                 for epochs, part in result.get("at_epoch", {}).items():

@@ -735,10 +735,10 @@ print(f"from the logit: {abs(float(from_logit)):.1f} nats")
 # %% [markdown]
 # Near zero float32 is fine enough for $10^{-8}$. Just below 1 it is not: its numbers are $6 \cdot 10^{-8}$ apart there, and the nearest one to $1 - 10^{-8}$ is 1. So the clipping does nothing at the upper end, and $0 \cdot \log 0$ is not a number. From the logit the same pixel costs nothing, and no finite logit gives a NaN. So the runs below keep logits. (A third slip waits for colour images: the code sums the pixels over `axis=[1, 2]`. With three channels that leaves a number for each channel, and the KL term, added to each, counts three times.)
 #
-# S4's fifty epochs would take this page several times its own time. They were run with `python experiments/run.py s4-threshold` and stored. Here they stand beside stored runs of S1, on the test images; ± is the standard error over seeds where there is more than one.
+# S4's fifty epochs would take this page several times its own time. They were run with `python experiments/run.py s4-long` and stored. Here they stand beside stored runs of S1, on the test images; ± is the standard error over seeds where there is more than one.
 
 # %%
-s1, s4 = scoreboard.stored("s1-threshold"), scoreboard.stored("s4-threshold")
+s1, s4 = scoreboard.stored("s1-threshold"), scoreboard.stored("s4-long")
 recipes = {
     "S1: log-variance, A, 10 epochs": s1,
     "S4: softplus, B, 10 epochs": [result["at_epoch"]["10"] for result in s4],
@@ -797,7 +797,7 @@ print(f"gap of test to training in epoch 50: {np.mean(train - test, 0)[-1]:.1f} 
 
 # %% mystnb={"image": {"alt": "Twenty test digits and their reconstructions by S4 after 50 epochs. Zeros, ones, nines and the six come back sharp or nearly so; fours and one seven come back as nines; the two, the fives and the three stay blurred."}}
 longer = vh.conv_vae(latent_dim=2, scale="softplus")
-longer.load_weights("../experiments/results/s4-threshold-seed0.weights.h5")
+longer.load_weights("../experiments/results/s4-long-seed0.weights.h5")
 again = vh.elbo(longer, x_test, samples=2)
 assert abs(again - s4[0]["test_elbo"]) < 0.2
 vh.plot_reconstructions(longer, x_test[:20])

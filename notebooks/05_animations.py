@@ -335,7 +335,7 @@ angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
 path = radius * np.column_stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 walker = vh.conv_vae(latent_dim=2, scale="softplus", seed=0)
-walker.load_weights("../experiments/results/s4-threshold-seed0.weights.h5")
+walker.load_weights("../experiments/results/s4-long-seed0.weights.h5")
 stations = walker.likelihood(path).mean().numpy()
 around = walker.posterior(vh.binarize(images.test[:1000], "threshold")).mean().numpy()
 

@@ -59,7 +59,7 @@ def test_a_run_in_small_measures_what_is_stored(grey_images):
     labels = np.zeros(len(grey_images), np.uint8)
     few = vh.ImageData("few", grey_images, labels, grey_images, labels)
     recipe = dataclasses.replace(
-        run.RUNS["s4-threshold"],
+        run.RUNS["s4-long"],
         build=run.conv(filters=(4, 6), image_shape=(8, 8, 1)),
         load=lambda: few,
         epochs=2,
@@ -138,7 +138,7 @@ def test_the_gap_is_compared_on_every_version_and_on_training_images(grey_images
     monkeypatch.setattr(vh, "load_mnist", lambda: few)
     recipe = run.Run(
         run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_b, batch_size=8, epochs=1,
-        binarization="fixed", load=vh.load_mnist, likelihood_images=32,
+        binarization="fixed", load=vh.load_mnist, likelihood_images=32, compared=True,
     )  # fmt: skip
     _, result = run.train_and_evaluate(recipe, seed=2)
     assert list(result["compared"]) == [*BINARIZATIONS, "training"]
