@@ -1,5 +1,6 @@
 """The built book: no warning, no dead link, no missing picture, and nothing from elsewhere."""
 
+import gzip
 import html.parser
 import re
 import subprocess
@@ -75,7 +76,39 @@ def test_nothing_is_loaded_from_another_origin(book):
         if urlsplit(source).scheme in ("http", "https") or source.startswith("//")
     ]
     assert elsewhere == []
-    assert (PAGES / "_static" / "mathjax" / "tex-chtml.js").exists()
+    css = (PAGES / "_static" / "bundle.css").read_text("utf-8")
+    files = [address.strip("\"'") for address in re.findall(r"url\(([^)]*)\)", css) if "data:" not in address]
+    assert len(files) >= 4  # three fonts of icons, one of formulas
+    assert [file for file in files if not (PAGES / "_static" / file).is_file()] == []
+
+
+def test_formulas_need_no_script(book):
+    """Every formula of the sources is MathML on its page, with its number beside it."""
+    theory = book[PAGES / "notebooks" / "01_theory.html"].text
+    source = (ROOT / "notebooks" / "01_theory.py").read_text("utf-8")
+    assert theory.count("<math") > 800
+    numbers = re.findall(r"\\tag\{([^}]*)\}", source)
+    assert len(numbers) > 45 and re.findall(r'<span class="eqno">\(([^)]*)\)</span>', theory) == numbers
+    for page, links in book.items():
+        assert "\\(" not in links.text and "\\[" not in links.text and "tex-chtml" not in links.text, page.name
+
+
+def test_pages_are_light(book):
+    """One style sheet, scripts after the text, and less than a megabyte before anything is scrolled to."""
+    for page, links in book.items():
+        if page.name == "index.html":
+            continue
+        loaded = re.findall(r'<link[^>]*rel="stylesheet"[^>]*>', links.text)
+        assert len(loaded) == 1 and "bundle.css" in loaded[0], page.name
+        assert "fontawesome.js" not in links.text
+        sources = re.findall(r'<script([^>]*)src="([^"?]*)', links.text)
+        assert sources and all("defer" in attributes for attributes, _ in sources), page.name
+        files = [PAGES / "_static" / "bundle.css", PAGES / "_static" / "math.woff2"]
+        files += [(page.parent / source).resolve() for _, source in sources]
+        compressed = sum(len(gzip.compress(path.read_bytes())) for path in [page, *files])
+        assert compressed < 300e3, (page.name, compressed)  # a server compresses; pictures load when scrolled to
+    scripts = (PAGES / "_static" / "scripts" / "pydata-sphinx-theme.js").read_text("utf-8")
+    assert "e.tabIndex=e.tabIndex" in scripts, "the theme changed: see ASKS_EVERY_BOX in tools/book_weight.py"
 
 
 def test_every_picture_has_alt_text(book):

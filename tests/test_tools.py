@@ -13,6 +13,9 @@ from vae_helpers.animation import PALETTE
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
+from book_math import mathml  # noqa: E402
+from book_weight import inline_imports, italic, purge  # noqa: E402
+
 OLD, NEW = "https://github.com/vae-book/vae-book", "https://github.com/someone/my-course"
 
 
@@ -124,3 +127,61 @@ def test_a_film_becomes_a_gif_with_the_same_frames_and_length(tmp_path):
             total += film.info["duration"]
             np.testing.assert_array_equal(np.asarray(film.convert("RGB")), PALETTE[frame])
     assert abs(total - 1000 * (7 / 15 + 0.4)) <= 10
+
+
+@pytest.mark.parametrize(
+    "tex, expected",
+    [
+        (r"\log q", "<mi>log</mi><mspace width='0.1667em'/><mi>q</mi>"),  # an operator keeps its distance
+        (r"x \log(q)", "<mi>x</mi><mspace width='0.1667em'/><mi>log</mi><mo stretchy='false'>(</mo>"),
+        (r"\max_x f", "<msub><mrow><mi>max</mi></mrow><mi>x</mi></msub><mspace width='0.1667em'/><mi>f</mi>"),
+        (r"a = -b", "<mo>=</mo><mo form='prefix'>−</mo><mi>b</mi>"),  # a sign,
+        (r"a - b", "<mi>a</mi><mo>−</mo><mi>b</mi>"),  # an operation,
+        (r"(a) - b", "<mo stretchy='false'>)</mo><mo>−</mo><mi>b</mi>"),  # also after a bracket
+        (r"\mathrm{KL}(q)", "<mrow><mi>KL</mi></mrow>"),
+        (r"\mathbb{E}\,\mathbb{R}", "<mi>𝔼</mi>"),
+        (r"\mathbb{E}\,\mathbb{R}", "<mi>ℝ</mi>"),
+        (r"\mathcal{L} + \mathcal{N}", "<mi>ℒ</mi><mo>+</mo><mi>𝒩</mi>"),
+        (r"\mathbf{x}", "<mi>𝐱</mi>"),
+        (r"\lVert x \rVert", "<mo stretchy='false' lspace='0' rspace='0'>∥</mo><mi>x</mi>"),
+        (r"a\!b", "<mspace style='margin-inline-start:-0.1667em'/>"),
+    ],
+)
+def test_formulas_are_what_browsers_lay_out(tex, expected):
+    assert expected.replace("'", '"') in mathml(tex)
+
+
+def test_a_formula_nobody_can_read_stops_the_build():
+    with pytest.raises(ValueError, match=r"Undefined control sequence: \\sigmma.*in the formula"):
+        mathml(r"\sigmma^2")
+
+
+def test_the_style_sheet_keeps_what_a_page_can_use():
+    css = """
+    @charset "utf-8"; html { color: red } .used, .gone { color: green } .gone > p { color: blue }
+    #used:not(.gone) { top: 0 } @media print { .gone { top: 1px } } @media screen { .used { top: 2px } }
+    @font-face { font-family: F; src: url(f.woff2) } @keyframes turn { to { top: 3px } }
+    .fa:before { content: "\\f0c9" }
+    """
+    kept = purge(css, {"used", "fa"})
+    assert "red" in kept and "green" in kept and "top: 0" in kept and "2px" in kept and "3px" in kept
+    assert "blue" not in kept and "1px" not in kept and "@media print" not in kept
+    assert "font-family: F" in kept and '"\uf0c9"' in kept
+
+
+def test_style_sheets_are_joined_with_their_pictures(tmp_path):
+    static = tmp_path / "_static"
+    (static / "theme").mkdir(parents=True)
+    (static / "basic.css").write_text("p { background: url('p.png') }")
+    sheet = static / "theme" / "main.css"
+    sheet.write_text(
+        '@import url("../basic.css"); a { src: url(../fonts/a.woff2) } b { src: url(data:image/png;base64,AA) }'
+    )
+    text = inline_imports(sheet)
+    assert "url(p.png)" in text and "url(fonts/a.woff2)" in text and "url(data:image/png;base64,AA)" in text
+    assert "@import" not in text
+
+
+def test_identifiers_find_their_italic_twins():
+    assert italic("h") == [0x210E] and italic("x") == [0x1D465] and italic("1") == []
+    assert 0x1D703 in italic("θ") and 0x1D719 in italic("ϕ")

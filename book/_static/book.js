@@ -21,3 +21,20 @@ document.addEventListener("DOMContentLoaded", () => {
     film.nextElementSibling.prepend(button, " ");
   }
 });
+
+// A box that scrolls can be reached with the Tab key. Boxes are looked at when they come near the screen.
+document.addEventListener("DOMContentLoaded", () => {
+  const look = (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting && target.scrollWidth > target.clientWidth) {
+        target.tabIndex = 0;
+      }
+    }
+  };
+  const observer = new IntersectionObserver(look, { rootMargin: "200px" });
+  for (const box of document.querySelectorAll(
+    "pre, div.math, table, .cell_output > .output, .pst-scrollable-table-container",
+  )) {
+    observer.observe(box);
+  }
+});
