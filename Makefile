@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book test unit nbval lab notebooks scoreboard bench pins check data repository clean
+.PHONY: help python install book test unit nbval lab notebooks scoreboard explorer bench pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=
 scoreboard: $(READY) data  ## run what has no stored result yet (all of it takes eight hours), then make the table
 	@$(BIN)/python experiments/run.py
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
+
+explorer: $(READY) data  ## export the decoder of the first page's latent explorer again
+	@$(BIN)/python tools/export_explorer.py
 
 bench: $(READY) data  ## measure speed, everything side by side (about six minutes, on a machine that does nothing else)
 	@$(BIN)/python benchmarks/animation.py

@@ -806,6 +806,10 @@ plt.show()
 # %% [markdown]
 # The strokes are firmer than those of section 3.6. But fours still come back as nines, and the two is still a blur.
 #
+# On this book's web page the decoder of this model is alive: drag the point through the latent plane, or move it with the arrow keys, and look for the border between the fours and the nines. (Elsewhere, and without JavaScript, nothing shows here.)
+#
+# <div class="latent-explorer"></div>
+#
 # A sharper network has narrower posteriors. Is the grid of section 3.7 still fine enough for it? Again take a coarser one, on 300 images.
 
 # %%
