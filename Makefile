@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book test unit nbval lab notebooks scoreboard explorer bench pins check data repository clean
+.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ install: $(READY)  ## create .venv with the pinned packages
 
 book: $(READY)  ## build the book (warnings are errors) and say which file to open
 	@$(BIN)/python tools/build.py
+
+pdf: $(READY)  ## the whole book as one PDF (needs Chromium)
+	@$(BIN)/python tools/pdf.py
 
 test: data unit nbval  ## everything: unit tests, book tests, and every notebook re-executed
 

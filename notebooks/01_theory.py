@@ -1113,7 +1113,7 @@ print(
 #
 # **Family 1: the inverse CDF.** If $u$ is uniform on $(0, 1)$ and $F$ is the CDF of the target, then $z = F^{-1}(u)$ has the CDF $F$, since $\Pr(F^{-1}(u) \le t) = \Pr(u \le F(t)) = F(t)$. It needs an $F^{-1}$ that you can write down and differentiate.
 #
-# | Distribution | CDF $F(z)$ | $g(u) = F^{-1}(u)$ |
+# | Distribution | CDF $F(z)$ | Map $g(u) = F^{-1}(u)$ |
 # |---|---|---|
 # | exponential, rate $\lambda$ | $1 - e^{-\lambda z}$ | $-\log(1 - u) / \lambda$ |
 # | Cauchy, location $m$, scale $c$ | $\frac{1}{2} + \frac{1}{\pi} \arctan \frac{z - m}{c}$ | $m + c \tan(\pi (u - \frac{1}{2}))$ |
@@ -2525,7 +2525,7 @@ print(
 # %% [markdown]
 # **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN learns no explicit $p_\theta(x)$; the VAE learns a bound on one.
 #
-# | | Objective | Code | New image |
+# | Model | Objective | Code | New image |
 # |---|---|---|---|
 # | VAE | one bound on $\log p_\theta(x)$ | distribution, amortised | one pass |
 # | wake-sleep | two, no common bound | distribution, amortised | one pass |

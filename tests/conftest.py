@@ -1,5 +1,9 @@
 """What several test modules share: small images, small models, and the real data when a test asks for it."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -49,6 +53,15 @@ def posterior_off_the_prior():
         return model
 
     return shift
+
+
+@pytest.fixture(scope="session")
+def pages() -> Path:
+    """The folder of the built book. Built with warnings as errors, as `make book` does."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, root / "tools" / "build.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root / "_build" / "html"
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,12 @@ def _lighten(app, exception) -> None:
         # Names that say less than the text they hide.
         light = light.replace(' aria-label="Toggle hidden content"', "")
         light = re.sub(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"', r"\1", light)
+        light = light.replace('role="doc-biblioentry"', 'role="listitem"')  # what ARIA now asks for within a list
+        # The logo and the search stand in no landmark.
+        light = light.replace(
+            '<div id="pst-primary-sidebar" class',
+            '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class',
+        )
         page.write_text(light, "utf-8")
 
 

@@ -1,3 +1,8 @@
+// A page opened from the disk may not fetch others: the search shows titles without summaries there.
+if (location.protocol === "file:") {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+}
+
 // A button under each film that stops and starts it. Readers who asked for no motion begin with the still picture.
 document.addEventListener("DOMContentLoaded", () => {
   for (const film of document.querySelectorAll("picture.film")) {
@@ -31,7 +36,7 @@ document.addEventListener("DOMContentLoaded", () => {
       }
     }
   };
-  const observer = new IntersectionObserver(look, { rootMargin: "200px" });
+  const observer = new IntersectionObserver(look, { rootMargin: "2000px" });
   for (const box of document.querySelectorAll(
     "pre, div.math, table, .cell_output > .output, .pst-scrollable-table-container",
   )) {

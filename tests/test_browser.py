@@ -1,0 +1,274 @@
+"""The built book in a real browser: it loads, shows its formulas, is accessible, and answers mouse, touch and keys.
+
+These tests take the Chromium of the system (Debian: `apt install chromium`), and are skipped where there is none.
+"""
+
+import functools
+import http.server
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tools"))
+import export_explorer  # noqa: E402
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system (Debian: apt install chromium)")
+
+PAGES = [
+    *(f"notebooks/{path.stem}.html" for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))),
+    *(f"book/{path.stem}.html" for path in sorted((ROOT / "book").glob("*.md"))),
+    "search.html",
+    "genindex.html",
+]
+each_page = pytest.mark.parametrize("name", PAGES)
+PHONE, ZOOMED, DESKTOP = (320, 640), (640, 450), (1280, 900)  # the second is the third at 200%
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            # --no-sandbox: containers run as root; the rest keeps Chromium from calling home.
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(pages):
+    """The book on a server of this machine, for what a page opened from the disk may not do."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=pages)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Opens a page; whatever went wrong on it is in `page.wrong`."""
+    contexts = []
+
+    def open_page(name, size=DESKTOP, at=address, **settings):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.wrong = []
+        page.on("console", lambda message: message.type == "error" and page.wrong.append(message.text))
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("requestfailed", lambda request: page.wrong.append(f"failed: {request.url}"))
+        page.on(
+            "request",
+            lambda request: request.url.startswith((at, "data:")) or page.wrong.append(f"elsewhere: {request.url}"),
+        )
+        page.on("response", lambda answer: answer.status < 400 or page.wrong.append(f"{answer.status}: {answer.url}"))
+        page.goto(f"{at}/{name}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def scroll_through(page) -> None:
+    page.evaluate(
+        """async () => {
+            for (let y = 0; y < document.documentElement.scrollHeight; y += innerHeight) {
+                window.scrollTo(0, y);
+                await new Promise(requestAnimationFrame);
+            }
+        }"""
+    )
+    page.wait_for_load_state("networkidle")
+
+
+@each_page
+def test_a_page_loads_whole_and_from_here_alone(visit, name):
+    """No error in the console, no failed request, none to another origin; formulas and pictures are there."""
+    page = visit(name)
+    scroll_through(page)
+    assert page.wrong == []
+    broken = "[...document.querySelectorAll('article img')].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+    assert page.evaluate(broken) == []
+    formulas = page.evaluate(
+        """() => [...document.querySelectorAll("article math")].map((m) => {
+            if (m.closest("details:not([open])")) return true;
+            m.scrollIntoView();
+            const { width, height } = m.getBoundingClientRect();
+            return width > 2 && height > 2;
+        })"""
+    )
+    assert all(formulas)
+    if name == "notebooks/01_theory.html":
+        assert len(formulas) > 600
+
+
+@each_page
+@pytest.mark.parametrize("size", [PHONE, ZOOMED, DESKTOP], ids=["phone", "200 percent", "desktop"])
+def test_only_boxes_scroll_sideways(visit, name, size):
+    """What is wider than the page scrolls in a box of its own, which the Tab key reaches."""
+    page = visit(name, size)
+    scroll_through(page)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    unreachable = page.evaluate(
+        """async () => {
+            const found = [];
+            for (const box of document.querySelectorAll("article pre, article div.math, article table")) {
+                if (box.closest("details:not([open])")) continue;
+                box.scrollIntoView();
+                await new Promise(requestAnimationFrame);
+                await new Promise(requestAnimationFrame);
+                const scrolls = box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX === "auto";
+                if (scrolls && box.tabIndex < 0) found.push(box.outerHTML.slice(0, 80));
+            }
+            return found;
+        }"""
+    )
+    assert unreachable == []
+
+
+@each_page
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(visit, name, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = visit(name, color_scheme=scheme)
+    scroll_through(page)  # boxes that scroll become reachable when they come near
+    # A section that is not laid out yet has nothing to be checked.
+    page.add_style_tag(content="* { content-visibility: visible !important; transition: none !important }")
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found] == []
+
+
+@pytest.mark.parametrize("from_disk", [False, True], ids=["served", "from the disk"])
+def test_search_finds_a_term_without_a_network(visit, address, pages, from_disk):
+    at = pages.as_uri() if from_disk else address
+    page = visit("search.html?q=reparameterisation", at=at)
+    page.wait_for_selector("ul.search li a")
+    assert page.locator("ul.search li a", has_text="The theory").count() >= 1
+    assert page.wrong == []
+
+
+def test_the_search_button_and_the_keyboard_open_the_search(visit):
+    page = visit("book/intro.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("reparameterisation")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("ul.search li a")
+    assert "search.html?q=reparameterisation" in page.url
+
+
+def explorer(page):
+    page.locator(".latent-explorer").first.scroll_into_view_if_needed()
+    page.wait_for_selector(".latent-explorer.alive")
+    return page.locator(".latent-explorer.alive").first
+
+
+@pytest.mark.parametrize("name", ["book/intro.html", "notebooks/03_conv_vae.html"])
+def test_the_explorer_follows_mouse_and_keys(visit, name):
+    page = visit(name)
+    box = explorer(page)
+    plane, where = box.locator(".plane"), box.locator(".where")
+    place = lambda: page.evaluate("document.querySelector('.latent-explorer').explorer.z")  # noqa: E731
+    plane.scroll_into_view_if_needed()
+    area = plane.bounding_box()
+    page.mouse.move(area["x"] + 0.5 * area["width"], area["y"] + 0.5 * area["height"])
+    page.mouse.down()
+    assert np.allclose(place(), [0, 0], atol=0.05)
+    page.mouse.move(area["x"] + 0.75 * area["width"], area["y"] + 0.25 * area["height"], steps=4)
+    page.mouse.up()
+    assert np.allclose(place(), [1.8, 1.8], atol=0.05)  # right and up
+    page.mouse.move(area["x"], area["y"])
+    assert np.allclose(place(), [1.8, 1.8], atol=0.05)  # only a pressed button drags
+    plane.focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    assert np.allclose(place(), [1.6, 1.4], atol=0.05)
+    page.wait_for_function("document.querySelector('.where').textContent.includes('1.6')")
+    assert "Most test images near this point show a 0" in where.text_content()
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowRight")
+    assert place()[0] == pytest.approx(3.6)  # the plane ends there
+    assert page.wrong == []
+
+
+def test_the_explorer_walks_draws_and_answers_touch(visit):
+    page = visit("book/intro.html", PHONE, has_touch=True)
+    box = explorer(page)
+    place = lambda: page.evaluate("document.querySelector('.latent-explorer').explorer.z")  # noqa: E731
+    plane = box.locator(".plane")
+    plane.tap(position={"x": 30, "y": 60})
+    tapped = place()
+    assert tapped[0] < -2 and tapped[1] > 1
+    box.get_by_role("button", name="Walk between digits").click()
+    page.wait_for_timeout(700)
+    on_the_way = place()
+    assert on_the_way != tapped
+    box.get_by_role("button", name="Stop the walk").click()
+    stopped = place()
+    page.wait_for_timeout(200)
+    assert place() == stopped
+    box.get_by_role("button", name="Draw from the prior").click()
+    drawn = place()
+    assert drawn != stopped
+    box.get_by_role("button", name="Draw from the prior").click()
+    assert place() != drawn
+    assert page.wrong == []
+
+
+def test_the_explorer_jumps_for_readers_who_want_no_motion(visit):
+    page = visit("book/intro.html", reduced_motion="reduce")
+    box = explorer(page)
+    box.get_by_role("button", name="Walk between digits").click()
+    there = page.evaluate("document.querySelector('.latent-explorer').explorer.z")
+    assert np.hypot(*there) > 0.1
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.querySelector('.latent-explorer').explorer.z") == there
+
+
+def test_the_explorer_shows_what_tensorflow_decodes(visit, pages):
+    """Pixel means as the browser computes them, from a page opened from the disk."""
+    page = visit("book/intro.html", at=pages.as_uri())
+    explorer(page)
+    z = np.random.default_rng(1).normal(size=(40, 2)).astype(np.float32)
+    decode = "(points) => points.map((z) => Array.from(document.querySelector('.latent-explorer').explorer.decode(z)))"
+    by_page = np.array(page.evaluate(decode, z.tolist()))
+    by_tensorflow = export_explorer.trained().likelihood(z).mean().numpy().reshape(len(z), -1)
+    assert np.max(np.abs(by_page - by_tensorflow)) < 1e-3
+    assert page.wrong == []
+
+
+def test_without_javascript_a_still_picture_stands_for_the_explorer(visit):
+    page = visit("book/intro.html", java_script_enabled=False)
+    picture = page.locator(".latent-explorer img")
+    assert picture.count() == 1 and "digits" in picture.get_attribute("alt")
+    assert page.get_by_text("can be dragged where JavaScript is switched on").count() == 1
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_films_move_or_stand_still_as_the_reader_wants(visit, motion):
+    page = visit("notebooks/05_animations.html", reduced_motion=motion)
+    film, button = page.locator("picture.film img").first, page.locator(".film-links button").first
+    film.scroll_into_view_if_needed()
+    stands = lambda: film.evaluate("image => image.currentSrc.endsWith('-still.png')")  # noqa: E731
+    assert stands() == (motion == "reduce")
+    assert button.text_content() == ("Play the film" if motion == "reduce" else "Stop the film")
+    button.click()
+    assert stands() == (motion != "reduce")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert stands() == (motion == "reduce")
