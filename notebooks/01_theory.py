@@ -70,7 +70,10 @@ import vae_helpers as vh
 
 import itertools
 import math
+import resource
+import time
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
@@ -79,6 +82,7 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit, gammainc, logsumexp
 
 tfd = tfp.distributions
+started = time.monotonic()
 vh.use_book_style()
 plt.rcParams["figure.figsize"] = (7, 4)
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = (
@@ -2776,6 +2780,13 @@ assert round(predicted[-1] / predicted[0]) == 61
 assert round(log_px - elbo_of_q, 2) == 0.79
 assert round(weight_variance / 2, 2) == 0.38 and weight_variance / (2 * 50) < 0.01
 print("checked: the numbers of the table")
+
+# %% tags=["nbval-ignore-output"]
+minutes = (time.monotonic() - started) / 60
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+assert memory < 4
+print(f"this page: {minutes:.1f} minutes, peak memory {memory:.1f} GiB")
+print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 
 # %% [markdown]
 # ## In this chapter you have seen

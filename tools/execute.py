@@ -26,6 +26,17 @@ def paired(script: Path) -> nbformat.NotebookNode:
     return nbformat.from_dict(notebook)
 
 
+def merged(outputs) -> list:
+    """Pieces of one stream, which arrive as the kernel sends them, joined: where it cuts differs from run to run."""
+    whole = []
+    for output in outputs:
+        if whole and output.output_type == "stream" == whole[-1].output_type and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def execute(script: Path) -> float:
     """Execute one chapter and write its .ipynb; return the seconds it took."""
     notebook = paired(script)
@@ -62,7 +73,7 @@ def execute(script: Path) -> float:
     for cell in notebook.cells:
         # A progress line that was dropped when its work ended leaves an empty display behind.
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("data", {}).get("text/plain") != ""]
+            cell.outputs = merged(o for o in cell.outputs if o.get("data", {}).get("text/plain") != "")
         cell.metadata.pop("execution", None)  # time stamps: they change with every run and say nothing to a reader
     # The kernel's patch version would change the file from machine to machine.
     notebook.metadata.pop("language_info", None)

@@ -1,0 +1,126 @@
+"""How heavy and how good the built pages are, by Lighthouse: `python benchmarks/pages.py`, after `make book`.
+
+Needs Chromium and npm, which fetches Lighthouse. The pages are served from this machine, compressed as a web server
+does. Each is judged several times as Lighthouse's slow phone and as its desktop; the medians go to
+`results/pages.json`, and a table for the book to `results/pages.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import functools
+import gzip
+import http.server
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "_build" / "html"
+RESULTS = Path(__file__).parent / "results"
+LIGHTHOUSE = "lighthouse@12.8.2"
+NAMES = {
+    "book/intro": "first page",
+    "notebooks/01_theory": "chapter 1",
+    "notebooks/02_mlp_vae": "chapter 2",
+    "notebooks/03_conv_vae": "chapter 3",
+    "notebooks/05_animations": "chapter 5",
+    "book/glossary": "glossary",
+}
+CATEGORIES = ("performance", "accessibility", "best-practices")
+AUDITS = ("first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift")
+COMPRESSED = (".html", ".js", ".css", ".svg", ".json")
+
+
+class Compressing(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            self.send_error(404)
+            return
+        body = path.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Cache-Control", "max-age=600")
+        if path.suffix in COMPRESSED:
+            body = gzip.compress(body, 6)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def judge(address: str, preset: str) -> dict[str, float]:
+    """Scores in percent, times in milliseconds, bytes sent before anything is scrolled to."""
+    command = ["npx", "--yes", LIGHTHOUSE, address, "--quiet", "--output=json", "--output-path=stdout"]
+    command += [f"--only-categories={','.join(CATEGORIES)}", *(["--preset=desktop"] if preset == "desktop" else [])]
+    command += ["--chrome-flags=--headless=new --no-sandbox --disable-gpu --disable-background-networking"]
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "CHROME_PATH": chromium})
+    if done.returncode != 0:
+        raise RuntimeError(f"Lighthouse failed on {address}: {done.stderr[-500:]}")
+    report = json.loads(done.stdout)
+    scores = {name: 100 * report["categories"][name]["score"] for name in CATEGORIES}
+    return (
+        scores
+        | {name: report["audits"][name]["numericValue"] for name in AUDITS}
+        | {"bytes": report["audits"]["total-byte-weight"]["numericValue"]}
+    )
+
+
+def table(results: dict) -> str:
+    lines = ["| Page | Sent at first | Phone | Desktop | Accessibility | Best practices | Layout shift |"]
+    lines += ["|---|---:|---:|---:|---:|---:|---:|"]
+    for name, title in NAMES.items():
+        phone, desktop = results["pages"][name]["phone"], results["pages"][name]["desktop"]
+        lines.append(
+            f"| {title} | {phone['bytes'] / 1000:.0f} kB | {phone['performance']:.0f} | {desktop['performance']:.0f} "
+            f"| {min(phone['accessibility'], desktop['accessibility']):.0f} "
+            f"| {min(phone['best-practices'], desktop['best-practices']):.0f} "
+            f"| {max(phone['cumulative-layout-shift'], desktop['cumulative-layout-shift']):.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3, help="how often each page is judged (default: 3)")
+    runs = parser.parse_args().runs
+    if not (PAGES / "index.html").is_file():
+        parser.error("no built book: run `make book` first")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Compressing, directory=PAGES))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    found = {}
+    for name in NAMES:
+        found[name] = {}
+        for preset in ("phone", "desktop"):
+            reports = [judge(f"http://127.0.0.1:{server.server_port}/{name}.html", preset) for _ in range(runs)]
+            found[name][preset] = {key: statistics.median(report[key] for report in reports) for key in reports[0]}
+            print(
+                f"{name:26} {preset:8}",
+                ", ".join(f"{key} {found[name][preset][key]:.0f}" for key in CATEGORIES),
+                flush=True,
+            )
+    results = {
+        "runs": runs,
+        "lighthouse": LIGHTHOUSE,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout.strip(),
+        "pages": found,
+    }
+    (RESULTS / "pages.json").write_text(json.dumps(results, indent=1) + "\n")
+    (RESULTS / "pages.md").write_text(table(results))
+
+
+if __name__ == "__main__":
+    main()
