@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench pins check data repository clean
+.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench lighthouse links pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,12 @@ bench: $(READY) data  ## measure speed, everything side by side (about six minut
 pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \
 		--custom-compile-command "make pins" --output-file requirements.txt $(UPGRADE) pyproject.toml
+
+lighthouse: book  ## judge the built pages with Lighthouse (needs Chromium and npm; about ten minutes)
+	@$(BIN)/python benchmarks/pages.py
+
+links: $(READY)  ## ask every address that the book links to (needs a network)
+	@$(BIN)/python tools/build.py --links
 
 check: $(READY)  ## lint, pairs, hygiene (under 30 s)
 	@$(BIN)/python tools/check.py

@@ -7,6 +7,7 @@ Every warning is an error (-W), all of them are shown (--keep-going), and a refe
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -21,9 +22,9 @@ PAGES = ROOT / "_build" / "html"
 BUILD = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
 
 
-def build(verbose: bool) -> int:
-    """Run Jupyter Book; return its exit status."""
-    command = [sys.executable, "-c", BUILD, "build", str(ROOT), "-W", "--keep-going", "-n"]
+def build(verbose: bool, *builder: str, report: bool = True) -> int:
+    """Run Jupyter Book and report what went wrong; return its exit status."""
+    command = [sys.executable, "-c", BUILD, "build", str(ROOT), "-W", "--keep-going", "-n", *builder]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = []
     live = sys.stdout.isatty() and not verbose
@@ -38,16 +39,38 @@ def build(verbose: bool) -> int:
     status = process.wait()
     if live:
         print("\r" + " " * (shutil.get_terminal_size().columns - 1) + "\r", end="")
-    if status != 0 and not verbose:
+    if status != 0 and report and not verbose:
         print("".join(lines), end="", flush=True)
     return status
+
+
+def check_links(verbose: bool) -> int:
+    """Ask every address outside the book whether it still answers; return 1 if one does not."""
+    print("Asking every address that the book links to (needs a network) ...", flush=True)
+    build(verbose, "--builder", "linkcheck", report=False)
+    report = PAGES / "output.json"  # Jupyter Book leaves it beside the pages
+    if not report.is_file():
+        print("The build ended without a report; --verbose shows why.", file=sys.stderr)
+        return 1
+    answers = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    report.unlink()
+    report.with_suffix(".txt").unlink(missing_ok=True)
+    asked = [answer for answer in answers if answer["status"] not in ("unchecked", "ignored", "local")]
+    broken = [answer for answer in asked if answer["status"] in ("broken", "timeout")]
+    for answer in broken:
+        print(f"{answer['filename']}:{answer['lineno']}: {answer['uri']}: {answer['info'].split('(')[0]}")
+    print(f"{len(asked)} addresses asked, {len(broken)} did not answer as they should.")
+    return 1 if broken or not asked else 0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--verbose", action="store_true", help="show the whole output of the build")
     parser.add_argument("--clean", action="store_true", help="remove the earlier pages first")
+    parser.add_argument("--links", action="store_true", help="check the links to other sites instead; needs a network")
     arguments = parser.parse_args()
+    if arguments.links:
+        return check_links(arguments.verbose)
     if arguments.clean:
         shutil.rmtree(ROOT / "_build", ignore_errors=True)
 
