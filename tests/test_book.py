@@ -3,14 +3,19 @@
 import gzip
 import html.parser
 import re
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tools"))
+import pdf  # noqa: E402
+
 PAGES = ROOT / "_build" / "html"
 
 
@@ -75,6 +80,40 @@ def test_nothing_is_loaded_from_another_origin(book):
     files = [address.strip("\"'") for address in re.findall(r"url\(([^)]*)\)", css) if "data:" not in address]
     assert len(files) >= 4  # three fonts of icons, one of formulas
     assert [file for file in files if not (PAGES / "_static" / file).is_file()] == []
+
+
+def test_the_first_mention_of_a_term_leads_to_the_glossary(book):
+    """Once a page, with the definition as a hint, and never in code, headings, tables or other links."""
+    for page, links in book.items():
+        if page.parent.name != "notebooks":
+            continue
+        mentions = re.findall(
+            r'<a class="glossary-term" title="([^"]+)" href="[^"]*glossary.html#term-([^"]+)"', links.text
+        )
+        assert len(mentions) > 10 and len({term for _, term in mentions}) == len(mentions), page.name
+        assert not re.search(r"<(pre|h[1-6]|td)[^>]*>(?:(?!</\1>).)*glossary-term", links.text, re.DOTALL), page.name
+    index = book[PAGES / "genindex.html"].text
+    assert 'href="notebooks/02_mlp_vae.html#mention-elbo"' in index or "#mention-vae" in index
+
+
+def test_the_status_page_lists_every_chapter(book):
+    page = book[PAGES / "book" / "status.html"].text
+    chapters = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert page.count("<tr") == len(chapters) + 1
+    assert all(re.search(rf"<p>{number}\. ", page) for number in (int(path.stem[:2]) for path in chapters))
+    assert page.count(" GiB</p>") == len(chapters)
+
+
+def test_the_whole_book_is_joined_for_print(book):
+    whole = BeautifulSoup(pdf.joined(pdf.contents()), "html.parser")
+    assert len(whole.find_all("article")) == len(pdf.contents()) and not whole.find_all("script")
+    ids = [element["id"] for element in whole.select("article [id]")]
+    assert len(set(ids)) == len(ids)
+    anchors = {*ids, *(article["id"] for article in whole.find_all("article"))}
+    inside = [link["href"][1:] for link in whole.select("article a[href]") if link["href"].startswith("#")]
+    assert len(inside) > 300 and [target for target in inside if target not in anchors] == []
+    assert len(whole.find_all("math")) > 1500 and all(d.has_attr("open") for d in whole.find_all("details"))
+    assert not whole.select("picture.film source") and not whole.select('img[loading="lazy"]')
 
 
 def test_formulas_need_no_script(book):

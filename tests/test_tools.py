@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nbformat import NotebookNode
 from PIL import Image
 
 import vae_helpers as vh
@@ -14,7 +15,10 @@ from vae_helpers.animation import PALETTE
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 from book_math import mathml  # noqa: E402
+from book_status import read_chapter  # noqa: E402
+from book_terms import pattern_for, read_glossary  # noqa: E402
 from book_weight import inline_imports, italic, purge  # noqa: E402
+from execute import merged  # noqa: E402
 
 OLD, NEW = "https://github.com/vae-book/vae-book", "https://github.com/someone/my-course"
 
@@ -134,6 +138,19 @@ def test_a_film_becomes_a_gif_with_the_same_frames_and_length(tmp_path):
     [
         (r"\log q", "<mi>log</mi><mspace width='0.1667em'/><mi>q</mi>"),  # an operator keeps its distance
         (r"x \log(q)", "<mi>x</mi><mspace width='0.1667em'/><mi>log</mi><mo stretchy='false'>(</mo>"),
+        (r"-\log q", "<mo form='prefix'>−</mo><mspace width='0.1667em'/><mi>log</mi>"),
+        (r"a_{\max}", "<msub><mi>a</mi><mi>max</mi></msub>"),
+        (r"a_{k+1}", "<mo lspace='0' rspace='0'>+</mo>"),  # no space within a subscript,
+        (r"\frac{1-x}{2}", "<mo lspace='0' rspace='0'>−</mo>"),  # nor within a small fraction
+        (r"= \sum_i x_i", "<mo>=</mo><msub><mo lspace='0'>∑</mo>"),
+        (r"a \sum_i x_i", "<mi>a</mi><msub><mo>∑</mo>"),
+        (r"\lVert a \rVert + b", "<mo>+</mo><mi>b</mi>"),
+        (r"\left[ x \right]", "<mo fence='true' stretchy='false'>[</mo>"),
+        (r"\left[ \frac{1}{x} \right]", "<mo fence='true'>[</mo>"),
+        (r"\hat w", "<mo stretchy='false'>ˆ</mo>"),
+        (r"f'(z)", "<mrow><mi>f</mi><mo lspace='0' rspace='0'>′</mo></mrow>"),
+        (r"\frac{\partial f}{\partial x}", "<mi>∂</mi>"),
+        (r"\log\!\left( x \right)", "<mi>log</mi><mrow>"),
         (r"\max_x f", "<msub><mrow><mi>max</mi></mrow><mi>x</mi></msub><mspace width='0.1667em'/><mi>f</mi>"),
         (r"a = -b", "<mo>=</mo><mo form='prefix'>−</mo><mi>b</mi>"),  # a sign,
         (r"a - b", "<mi>a</mi><mo>−</mo><mi>b</mi>"),  # an operation,
@@ -185,3 +202,37 @@ def test_style_sheets_are_joined_with_their_pictures(tmp_path):
 def test_identifiers_find_their_italic_twins():
     assert italic("h") == [0x210E] and italic("x") == [0x1D465] and italic("1") == []
     assert 0x1D703 in italic("θ") and 0x1D719 in italic("ϕ")
+
+
+def test_the_glossary_is_read_as_plain_text(tmp_path):
+    page = tmp_path / "glossary.md"
+    page.write_text(
+        "# Glossary\n\n```{glossary}\n:sorted:\n\nKL term\n  Part of the {term}`ELBO`, for $z \\sim q$.\n\n"
+        "prior\n  Before\n  *any* data.\n```\n",
+        "utf-8",
+    )
+    assert read_glossary(page) == {"KL term": "Part of the ELBO, for z∼q.", "prior": "Before any data."}
+
+
+def test_terms_are_found_as_words():
+    terms = ["prior", "nat", "KL term", "importance weight", "ELBO", "importance"]
+    found = [match[0] for match in pattern_for(terms).finditer(
+        "Priors cost nats: a natural, a-prior, the kl term, the KL term and\nimportance weights of an ELBO, elbo."
+    )]  # fmt: skip
+    assert found == ["Priors", "nats", "KL term", "importance weights", "ELBO"]
+
+
+def test_a_chapter_that_does_not_say_what_it_took_is_refused(tmp_path):
+    chapter = tmp_path / "09_silent.ipynb"
+    chapter.write_text('{"cells": [{"cell_type": "markdown", "source": ["# Silent"]}]}', "utf-8")
+    with pytest.raises(ValueError, match=r"09_silent\.ipynb: expected a cell that prints"):
+        read_chapter(chapter)
+
+
+def test_pieces_of_a_stream_are_joined():
+    def stream(name, text):
+        return NotebookNode(output_type="stream", name=name, text=text)
+
+    picture = NotebookNode(output_type="display_data")
+    outputs = [stream("stdout", "a"), stream("stdout", "b"), picture, stream("stdout", "c"), stream("stderr", "d")]
+    assert [output.get("text") for output in merged(outputs)] == ["ab", None, "c", "d"]

@@ -33,7 +33,11 @@ LETTERS = {
     "bold": (0x1D400, {}),
     "bold-italic": (0x1D468, {}),
 }
-CLOSING = set(")]}⌋⌉⟩")
+OPENING, CLOSING = set("([{⌊⌈⟨"), set(")]}⌋⌉⟩!…⋯")
+BARS, SIGNS, LARGE = set("∥|"), set("−+±"), set("∑∏∫")
+SCRIPTS = ("msub", "msup", "msubsup", "munder", "mover", "munderover")
+DISPLAY, TEXT, SCRIPT = range(3)  # TeX's styles, by size
+THIN = "0.1667em"
 
 
 @functools.cache
@@ -47,57 +51,132 @@ def _katex():
     )
 
 
-def _space(width: str) -> ElementTree.Element:
+def _space(width: str = THIN) -> ElementTree.Element:
     return ElementTree.Element("mspace", {"width": width})
 
 
+def _core(element: ElementTree.Element) -> ElementTree.Element:
+    """What carries the limits, scripts or accents."""
+    return _core(element[0]) if element.tag in SCRIPTS else element
+
+
 def _is_function(element: ElementTree.Element) -> bool:
-    """Whether an element is `max` with limits or a power: its name and mark are inside, so KaTeX sets no space."""
-    first = element[0] if len(element) else None
-    return element.tag in ("msub", "msup", "munder", "msubsup") and first is not None and (
-        first.tag == "mrow" and len(first) == 2 and first[1].text == APPLY
-    )  # fmt: skip
+    """Whether this is `max` with limits or a power: its name and mark are inside, so KaTeX sets no space."""
+    core = _core(element)
+    return core is not element and core.tag == "mrow" and len(core) == 2 and core[1].text == APPLY
 
 
-def _modernize(row: ElementTree.Element) -> None:
+def _style_within(element: ElementTree.Element, child: int, style: int) -> int:
+    """TeX's style of an element's child."""
+    if element.tag in SCRIPTS and child > 0 and element.get("accent") != "true":
+        return SCRIPT
+    if element.tag == "mfrac":
+        return min(style + 1, SCRIPT)
+    if element.tag == "mstyle" and element.get("displaystyle"):
+        return DISPLAY if element.get("displaystyle") == "true" else TEXT
+    return style
+
+
+def _modernize(element: ElementTree.Element, style: int) -> None:
     """Rewrite KaTeX's MathML, in place, to what browsers lay out as TeX would."""
-    functions = {child for child in row if _is_function(child)}
-    for child in row:
-        _modernize(child)
-    # Upright words: one identifier instead of one a letter.
-    if row.tag == "mrow" and len(row) > 1 and all(c.tag == "mi" and c.get("mathvariant") == "normal" for c in row):
-        word = "".join(c.text for c in row)
-        row[:] = [ElementTree.Element("mi")]
-        row[0].text = word
-    if row.tag == "mo" and row.text in ("∥", "|", "/"):
-        row.attrib |= {"lspace": "0", "rspace": "0"}
-    if row.tag == "mi" and (variant := row.get("mathvariant")) in LETTERS:
+    if element.tag not in ("mrow", "math", "mtd", "mstyle", "msqrt"):
+        for mark in [child for child in element if child.text == APPLY]:
+            element.remove(mark)
+    functions = {child for child in element if _is_function(child)}
+    for number, child in enumerate(element):
+        _modernize(child, _style_within(element, number, style))
+    match element.tag:
+        case "mi":
+            _name_letters(element)
+        case "mo":
+            _space_operator(element, style)
+        case "mover" if element.get("accent") == "true" and element[1].text in ("^", "~"):
+            element[1].text = {"^": "ˆ", "~": "˜"}[element[1].text]  # the ASCII signs are large and low
+            element[1].attrib.setdefault("stretchy", "false")
+        case "msup" if element[1].tag == "mo" and set(element[1].text) == {"′"}:
+            element.tag = "mrow"  # the sign is raised already
+            element[1].attrib = {"lspace": "0", "rspace": "0"}
+        case "mrow" | "math" | "mtd" | "mstyle" | "msqrt":
+            _tidy_row(element, functions, style)
+
+
+def _name_letters(identifier: ElementTree.Element) -> None:
+    variant = identifier.get("mathvariant")
+    if variant in LETTERS:
         first, elsewhere = LETTERS[variant]
-        row.text = "".join(elsewhere.get(letter) or chr(first + ALPHABET.index(letter)) for letter in row.text)
-        del row.attrib["mathvariant"]
-    if row.tag not in ("mrow", "math", "mtd", "mstyle", "msqrt"):
+        identifier.text = "".join(
+            elsewhere.get(letter) or chr(first + ALPHABET.index(letter)) for letter in identifier.text
+        )
+    if variant in LETTERS or identifier.text == "∂":  # TeX's is slanted
+        identifier.attrib.pop("mathvariant", None)
+
+
+def _space_operator(operator: ElementTree.Element, style: int) -> None:
+    """What browsers' table of operators knows otherwise than TeX."""
+    text = operator.text or ""
+    if style == SCRIPT or text in BARS | {"/", "…", "⋯"}:
+        operator.attrib |= {"lspace": "0", "rspace": "0"}
+    elif text in ("×", "∘"):
+        operator.attrib |= {"lspace": "0.2222em", "rspace": "0.2222em"}
+
+
+def _tidy_row(row: ElementTree.Element, functions: set[ElementTree.Element], style: int) -> None:
+    """Signs, functions, sums and brackets, by what stands beside them."""
+    children = list(row)
+    if row.tag == "mrow" and len(row) > 1 and all(c.tag == "mi" and c.get("mathvariant") == "normal" for c in row):
+        row[:] = [ElementTree.Element("mi")]  # an upright word is one identifier, not one a letter
+        row[0].text = "".join(child.text for child in children)
         return
-    children, tidy = list(row), []
-    for i, child in enumerate(children):
-        before = tidy[-1] if tidy else None
-        after = children[i + 1] if i + 1 < len(children) else None
+    if len(row) == 1 and row[0].tag == "mo":
+        row[0].attrib |= {"lspace": "0", "rspace": "0"}  # a sign that is talked about
+    fences = [child for child in row if child.get("fence") == "true"]
+    tall = ("mfrac", "mtable", "msqrt", "munder", "mover", "munderover")
+    if len(fences) == 2 and not any(
+        part.tag in tall or (part.text or "") in LARGE or (part.get("fence") == "true" and part not in fences)
+        for part in row.iter()
+    ):
+        for fence in fences:
+            fence.set("stretchy", "false")
+
+    tidy, bars = [], 0
+    for number, child in enumerate(children):
         text = child.text or ""
+        before = tidy[-1] if tidy else None
+        after = children[number + 1] if number + 1 < len(children) else None
         if child.tag == "mo" and text == APPLY:
             if after is not None and after.tag != "mo":
-                tidy.append(_space("0.1667em"))
+                tidy.append(_space())
             continue
         if child.tag == "mtext" and text == NEGATIVE_THIN_SPACE:
-            tidy.append(ElementTree.Element("mspace", {"style": "margin-inline-start:-0.1667em"}))
+            # Before \left it cancels a space that MathML does not set.
+            if after is None or after.tag != "mrow" or not len(after) or after[0].get("fence") != "true":
+                tidy.append(ElementTree.Element("mspace", {"style": f"margin-inline-start:-{THIN}"}))
+            elif before is not None and before.tag == "mspace":
+                tidy.pop()
             continue
-        ends_a_term = before is not None and before.tag != "mspace" and (before.tag != "mo" or before.text in CLOSING)
-        is_function = child in functions
-        if ends_a_term and (is_function or (after is not None and after.tag == "mo" and after.text == APPLY)):
-            tidy.append(_space("0.1667em"))
-        if child.tag == "mo" and text in "−+±" and before is not None and before.tag == "mo" and not ends_a_term:
-            child.set("form", "prefix")  # a sign, not an operation
+        closes = before is not None and before.tag == "mo" and (
+            before.text in CLOSING or (before.text in BARS and bars % 2 == 0)
+        )  # fmt: skip
+        is_term = before is not None and before.tag not in ("mo", "mspace") and _core(before).text not in LARGE
+        follows_sign = before is not None and before.get("form") == "prefix" and before.text in SIGNS
+        is_function = child in functions or (after is not None and after.tag == "mo" and after.text == APPLY)
+        if is_function and (is_term or closes or follows_sign):
+            tidy.append(_space())
+        core = _core(child)
+        if core.tag == "mo" and core.text in LARGE:
+            if not (is_term or closes or follows_sign):
+                core.set("lspace", "0")
+            if after is not None and (after.text in OPENING or style == SCRIPT):
+                core.set("rspace", "0")
+        if child.tag == "mo":
+            if text in SIGNS and not (is_term or closes):
+                child.set("form", "prefix")  # a sign, not an operation
+            if text in ("…", "⋯") and after is not None and after.text == ",":
+                child.set("rspace", THIN)
+            bars += text in BARS
         tidy.append(child)
-        if is_function and after is not None and after.tag != "mo":
-            tidy.append(_space("0.1667em"))
+        if child in functions and after is not None and after.tag != "mo":
+            tidy.append(_space())
     row[:] = tidy
 
 
@@ -113,7 +192,7 @@ def mathml(tex: str, display: bool = False) -> str:
         raise ValueError(f"{str(error).splitlines()[0]} in the formula {tex!r}") from error
     tree = ElementTree.fromstring(re.sub(r' xmlns="[^"]*"', "", markup))[0]
     row = tree[0][0]  # math > semantics > (formula, its TeX)
-    _modernize(row)
+    _modernize(row, DISPLAY if display else TEXT)
     tree[:] = list(row) if row.tag == "mrow" else [row]
     return ElementTree.tostring(tree, "unicode").replace(" />", "/>")
 

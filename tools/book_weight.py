@@ -88,7 +88,11 @@ def italic(letter: str) -> list[int]:
 
 
 def subset_font(source: Path, target: Path, characters: Iterable[int]) -> None:
-    """Writes the glyphs of some characters, with what stretches and shapes them, as WOFF2."""
+    """Writes the glyphs of some characters, with what stretches and shapes them, as WOFF2.
+
+    A font for formulas gets TeX's heights of scripts, and a root sign of two sizes: browsers reserve the width of the
+    widest one that the font has.
+    """
     options = subset.Options(
         flavor="woff2", layout_features=["ssty"], hinting=False
     )  # ssty: letters of sub- and superscripts
@@ -96,6 +100,15 @@ def subset_font(source: Path, target: Path, characters: Iterable[int]) -> None:
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=characters)
     subsetter.subset(font)
+    if "MATH" in font:
+        constants, variants = font["MATH"].table.MathConstants, font["MATH"].table.MathVariants
+        constants.SuperscriptBaselineDropMax.Value = 386
+        constants.SubscriptBaselineDropMin.Value = 0
+        for name, root in zip(variants.VertGlyphCoverage.glyphs, variants.VertGlyphConstruction, strict=True):
+            if name == "uni221A":
+                root.GlyphAssembly = None
+                root.MathGlyphVariantRecord = root.MathGlyphVariantRecord[:2]
+                root.VariantCount = len(root.MathGlyphVariantRecord)
     subset.save_font(font, target, options)
 
 
@@ -126,6 +139,8 @@ def _lighten(app, exception) -> None:
     characters = {ord(letter) for letter in re.sub(r"<[^>]*>", "", formulas)}
     # A browser shows one-letter identifiers by their italic twins, which do not stand in the page.
     characters |= {twin for letter in set(re.findall("<mi>(.)</mi>", formulas)) for twin in italic(letter)}
+    if "<msqrt" in formulas:
+        characters.add(ord("√"))  # drawn by the element: the sign does not stand in the page
     subset_font(MATH_FONT, static / "math.woff2", sorted(characters))
 
     (static / BUNDLE).write_text(css, "utf-8")

@@ -71,6 +71,8 @@ def joined(names: list[str]) -> str:
             element["id"] = f"{article['id']}--{element['id']}"
         for details in article.find_all("details"):
             details["open"] = ""
+        for unscripted in article.find_all("noscript"):
+            unscripted.unwrap()
         for still in article.select("picture.film source"):
             still.parent.img["src"] = still["srcset"]
             still.decompose()

@@ -299,7 +299,7 @@ if (typeof document !== "undefined") {
           load();
         }
       },
-      { rootMargin: "400px" },
+      { rootMargin: "100px" },
     );
     places.forEach((place) => observer.observe(place));
   });
