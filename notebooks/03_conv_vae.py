@@ -806,9 +806,9 @@ plt.show()
 # %% [markdown]
 # The strokes are firmer than those of section 3.6. But fours still come back as nines, and the two is still a blur.
 #
-# On this book's web page the decoder of this model is alive: drag the point through the latent plane, or move it with the arrow keys, and look for the border between the fours and the nines. (Elsewhere, and without JavaScript, nothing shows here.)
+# On this book's web page the decoder of this model is alive below: drag the ring, or move it with the arrow keys. Can you find a clear four?
 #
-# <div class="latent-explorer"></div>
+# <div class="latent-explorer"><em>(Here stands a latent plane that can be explored, where the page may run JavaScript.)</em></div>
 #
 # A sharper network has narrower posteriors. Is the grid of section 3.7 still fine enough for it? Again take a coarser one, on 300 images.
 

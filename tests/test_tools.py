@@ -14,7 +14,7 @@ from vae_helpers.animation import PALETTE
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
-from book_math import mathml  # noqa: E402
+from book_math import mathml, plain_text  # noqa: E402
 from book_status import read_chapter  # noqa: E402
 from book_terms import pattern_for, read_glossary  # noqa: E402
 from book_weight import inline_imports, italic, purge  # noqa: E402
@@ -168,6 +168,12 @@ def test_formulas_are_what_browsers_lay_out(tex, expected):
     assert expected.replace("'", '"') in mathml(tex)
 
 
+def test_formulas_can_be_said_in_a_line():
+    assert plain_text(r"\frac{y}{1 - y}, \sqrt{n}") == "y/(1 − y), √(n)"
+    assert plain_text(r"\mathbb{E}[(z - \mu)^3] / \sigma_j^2") == "𝔼[(z − μ)^3]/σ_j^2"
+    assert plain_text(r"\mathbb E[\log \frac1k \sum_i w_i]") == "𝔼[log 1/k∑_i w_i]"
+
+
 def test_a_formula_nobody_can_read_stops_the_build():
     with pytest.raises(ValueError, match=r"Undefined control sequence: \\sigmma.*in the formula"):
         mathml(r"\sigmma^2")
@@ -208,10 +214,11 @@ def test_the_glossary_is_read_as_plain_text(tmp_path):
     page = tmp_path / "glossary.md"
     page.write_text(
         "# Glossary\n\n```{glossary}\n:sorted:\n\nKL term\n  Part of the {term}`ELBO`, for $z \\sim q$.\n\n"
-        "prior\n  Before\n  *any* data.\n```\n",
+        "prior\nbelief\n  Before `x`,\n  *any* {term}`data <datum>`.\n```\n",
         "utf-8",
     )
-    assert read_glossary(page) == {"KL term": "Part of the ELBO, for z∼q.", "prior": "Before any data."}
+    before = "Before x, any data."
+    assert read_glossary(page) == {"KL term": "Part of the ELBO, for z ∼ q.", "prior": before, "belief": before}
 
 
 def test_terms_are_found_as_words():

@@ -180,7 +180,7 @@ def _tidy_row(row: ElementTree.Element, functions: set[ElementTree.Element], sty
     row[:] = tidy
 
 
-def mathml(tex: str, display: bool = False) -> str:
+def _parse(tex: str, display: bool) -> ElementTree.Element:
     """The `<math>` element of a formula.
 
     Raises:
@@ -194,7 +194,43 @@ def mathml(tex: str, display: bool = False) -> str:
     row = tree[0][0]  # math > semantics > (formula, its TeX)
     _modernize(row, DISPLAY if display else TEXT)
     tree[:] = list(row) if row.tag == "mrow" else [row]
-    return ElementTree.tostring(tree, "unicode").replace(" />", "/>")
+    return tree
+
+
+def mathml(tex: str, display: bool = False) -> str:
+    """The markup of a formula; errors as for `_parse`."""
+    return ElementTree.tostring(_parse(tex, display), "unicode").replace(" />", "/>")
+
+
+def plain_text(tex: str) -> str:
+    """A formula in one line of text, for where no markup can stand: 1/(2k), √(n), z_j, (z − 𝔼z)^3."""
+
+    def bracketed(element: ElementTree.Element) -> str:
+        text = say(element)
+        return text if len(text) == 1 or text.isalnum() else f"({text})"
+
+    def say(element: ElementTree.Element) -> str:
+        match element.tag:
+            case "mfrac":
+                return "/".join(map(bracketed, element))
+            case "msqrt":
+                return f"√({''.join(map(say, element))})"
+            case "msub" | "munder":
+                return f"{say(element[0])}_{bracketed(element[1])}" + " " * (element[0].text in LARGE)
+            case "msup":
+                return f"{say(element[0])}^{bracketed(element[1])}"
+            case "msubsup" | "munderover":
+                return f"{say(element[0])}_{bracketed(element[1])}^{bracketed(element[2])}"
+            case "mover":
+                return say(element[0])
+            case "mspace":
+                return " "
+            case "mo" if element.text in "=<>≤≥≈∼∣+−" and element.get("form") != "prefix":
+                return f" {element.text} "
+            case _:
+                return (element.text or "") + "".join(map(say, element))
+
+    return " ".join(say(_parse(tex, display=False)).replace(",", ", ").split())
 
 
 def _convert(self, node, display: bool) -> str:

@@ -17,7 +17,7 @@ from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 sys.path.append(str(Path(__file__).parent))
-from book_math import mathml
+from book_math import plain_text
 
 GLOSSARY = "book/glossary"
 CHAPTERS = "notebooks/"
@@ -27,20 +27,26 @@ def read_glossary(path: Path) -> dict[str, str]:
     """Each term with its definition as plain text."""
 
     def plain(text: str) -> str:
-        text = re.sub(r"\$([^$]+)\$", lambda formula: re.sub("<[^>]*>", "", mathml(formula[1])), text)
-        return html.unescape(re.sub(r"\{\w+\}`([^`]*)`|[*]", r"\1", " ".join(text.split())))
+        text = re.sub(r"\$([^$]+)\$", lambda formula: plain_text(formula[1]), text)
+        text = re.sub(r"\{\w+\}`([^`<]*?)(?:\s*<[^`]*>)?`", r"\1", text)
+        return re.sub(r"[*`]", "", " ".join(text.split()))
 
     body = re.search(r"```\{glossary\}\n(.*?)```", path.read_text("utf-8"), re.DOTALL)[1]
-    entries = re.findall(r"^(\S[^\n]*)\n((?:[ \t]+\S[^\n]*\n?)+)", re.sub(r"^:\w+:\n", "", body, flags=re.M), re.M)
-    return {term: plain(text) for term, text in entries}
+    entries = re.findall(
+        r"((?:^\S[^\n]*\n)+)((?:^[ \t]+\S[^\n]*\n?)+)", re.sub(r"^:\w+:\n", "", body, flags=re.M), re.M
+    )
+    return {term: plain(text) for terms, text in entries for term in terms.splitlines()}
 
 
 def pattern_for(terms: list[str]) -> re.Pattern:
-    """Finds any of the terms as whole words, longer ones first, in the plural too; capitals as in a sentence."""
+    """Finds any of the terms as whole words, longer ones first, in the plural too; capitals as in a title."""
 
     def spelled(term: str) -> str:
-        first = f"[{term[0].upper()}{term[0].lower()}]" if term[1:2].islower() else re.escape(term[0])
-        return first + re.escape(term[1:]).replace(r"\ ", r"\s+") + "s?"
+        words = [
+            f"[{word[0].upper()}{word[0].lower()}]{re.escape(word[1:])}" if word[1:2].islower() else re.escape(word)
+            for word in term.split()
+        ]
+        return r"\s+".join(words) + "s?"
 
     longest_first = sorted(terms, key=len, reverse=True)
     return re.compile(

@@ -65,6 +65,8 @@ def joined(names: list[str]) -> str:
     for name in names:
         page = PAGES / f"{name}.html"
         article = BeautifulSoup(page.read_text("utf-8"), "html.parser").find("article")
+        for script in article.find_all("script"):
+            script.decompose()
         article["class"] = ["bd-content", "article-of-book"]
         article["id"] = places[page.resolve()]
         for element in article.select("[id]"):

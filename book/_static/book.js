@@ -3,6 +3,35 @@ if (location.protocol === "file:") {
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 }
 
+// Sections off the screen are not laid out at first, so that a long chapter opens at once (book.css). They are laid out
+// one at a time once the reader has begun to read, so that the scroll bar tells the truth; at once for a reader who comes
+// back, so that the place is found again.
+document.addEventListener("DOMContentLoaded", () => {
+  const sections = [...document.querySelectorAll(".bd-article > section > section")];
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
+  const layOutNext = () => {
+    const section = sections.shift();
+    if (section) {
+      section.classList.add("laid-out");
+      idle(layOutNext);
+    }
+  };
+  let begun = false;
+  const begin = () => {
+    if (!begun) {
+      begun = true;
+      idle(layOutNext);
+    }
+  };
+  if (performance.getEntriesByType("navigation")[0]?.type !== "navigate") {
+    for (const section of sections.splice(0)) {
+      section.classList.add("laid-out");
+    }
+  }
+  window.addEventListener("scroll", begin, { once: true, passive: true });
+  setTimeout(begin, 6000);
+});
+
 // A button under each film that stops and starts it. Readers who asked for no motion begin with the still picture.
 document.addEventListener("DOMContentLoaded", () => {
   for (const film of document.querySelectorAll("picture.film")) {
@@ -38,7 +67,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   const observer = new IntersectionObserver(look, { rootMargin: "2000px" });
   for (const box of document.querySelectorAll(
-    "pre, div.math, table, .cell_output > .output, .pst-scrollable-table-container",
+    "pre, p:has(> math), div.math, table, .cell_output > .output, .pst-scrollable-table-container",
   )) {
     observer.observe(box);
   }

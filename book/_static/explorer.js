@@ -118,7 +118,7 @@ class LatentExplorer {
           <button type="button" class="walk">Walk between digits</button>
           <button type="button" class="draw">Draw from the prior</button>
         </div>
-        <ul class="latent-explorer-legend" aria-label="Colours of the digits">
+        <ul class="latent-explorer-legend" aria-hidden="true">
           ${this.colors.map((color, digit) => `<li><span style="background:${color}"></span>${digit}</li>`).join("")}
         </ul>
       </div>`;
@@ -141,13 +141,26 @@ class LatentExplorer {
         LIMIT * (1 - 2 * ((event.clientY - top) / height)), // z₂ points up
       ]);
     };
+    // A finger drags the ring; elsewhere it scrolls the page, and a tap moves the ring there. A mouse may begin anywhere.
+    const onRing = (event) => {
+      const { left, top, width } = this.canvas.getBoundingClientRect();
+      const scale = this.canvas.width / width;
+      const [x, y] = this.place(this.z);
+      return Math.hypot((event.clientX - left) * scale - x, (event.clientY - top) * scale - y) < 40 * scale;
+    };
+    let dragging = false;
+    this.canvas.addEventListener("touchstart", (event) => dragging && event.preventDefault(), { passive: false });
     this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      at(event);
+      dragging = event.pointerType === "mouse" || onRing(event);
+      if (dragging) {
+        this.canvas.setPointerCapture(event.pointerId);
+        at(event);
+      }
     });
     this.canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons) at(event);
+      if (dragging && event.buttons) at(event);
     });
+    this.canvas.addEventListener("click", at);
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
     this.canvas.addEventListener("keydown", (event) => {
       const step = steps[event.key];
@@ -177,7 +190,7 @@ class LatentExplorer {
   // From where the point is to an image of another digit, then on to the next, until somebody stops it.
   start() {
     const next = () => {
-      const here = this.nearest();
+      const here = this.nearest().digit;
       let goal;
       do {
         goal = Math.floor(Math.random() * this.points.length);
@@ -208,7 +221,8 @@ class LatentExplorer {
     this.where.setAttribute("aria-live", "polite");
   }
 
-  // The digit that most test images around the point show; the circle grows until it holds fifteen of them.
+  // The digit that most of the test images around the point show, how many, of how many; the circle grows until it holds
+  // fifteen of them.
   nearest() {
     for (let radius = 0.1; ; radius *= 1.5) {
       const votes = new Array(10).fill(0);
@@ -219,7 +233,7 @@ class LatentExplorer {
           count++;
         }
       });
-      if (count >= 15) return votes.indexOf(Math.max(...votes));
+      if (count >= 15) return { digit: votes.indexOf(Math.max(...votes)), votes: Math.max(...votes), count, radius };
     }
   }
 
@@ -275,7 +289,13 @@ class LatentExplorer {
     pixels.forEach((value, i) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
     this.digit.getContext("2d").putImageData(image, 0, 0);
     const [z1, z2] = this.z.map((value) => value.toFixed(2).replace("-", "−"));
-    this.where.textContent = `z = (${z1}, ${z2}). Most test images near this point show a ${this.nearest()}.`;
+    const { digit, votes, count, radius } = this.nearest();
+    const around =
+      radius > 1
+        ? "No test image lies near."
+        : `Of the ${count} nearest test images, ${votes} show the digit ${digit}.`;
+    this.where.textContent = `z = (${z1}, ${z2}). ${around}`;
+    this.digit.setAttribute("aria-label", `The image decoded at z = (${z1}, ${z2})`);
   }
 }
 
