@@ -89,7 +89,8 @@ def table(results: dict) -> str:
             f"| {min(phone['best-practices'], desktop['best-practices']):.0f} "
             f"| {max(phone['cumulative-layout-shift'], desktop['cumulative-layout-shift']):.3f} |"
         )
-    return "\n".join(lines) + "\n"
+    runs = "one run" if results["runs"] == 1 else f"medians of {results['runs']} runs"
+    return "\n".join(lines) + f"\n\n({results['lighthouse'].replace('@', ' ')}, {runs}, {results['date']}.)\n"
 
 
 def main() -> None:

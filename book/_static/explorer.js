@@ -321,6 +321,9 @@ if (typeof document !== "undefined") {
       },
       { rootMargin: "100px" },
     );
-    places.forEach((place) => observer.observe(place));
+    // Not before the page itself is there: the weights are as large as all the rest.
+    const begin = () => places.forEach((place) => observer.observe(place));
+    if (document.readyState === "complete") begin();
+    else window.addEventListener("load", begin);
   });
 }
