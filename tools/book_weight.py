@@ -24,6 +24,15 @@ STYLE_LINKS = re.compile(r'\s*<link (?=[^>]*rel="stylesheet")[^>]*/?>')
 HREF = re.compile(r'href="([^"?]*)')
 ICONS = "vendor/fontawesome/webfonts"
 MATH_FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"  # SIL Open Font License
+# Scripts that the theme puts on every page, and what a page has that needs them. The index is for the search page:
+# elsewhere the theme would only search while one types, which is switched off.
+NEEDED_WHERE = {
+    "searchindex.js": 'id="search-results"',
+    "searchtools.js": 'id="search-results"',
+    "language_data.js": 'id="search-results"',
+    "design-tabs.js": "sd-tab-set",
+    "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|admonition[^"]* dropdown)[" ]',
+}
 ASKS_EVERY_BOX = "e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
 
 
@@ -154,6 +163,9 @@ def _lighten(app, exception) -> None:
         light = re.sub(r'\s*<script[^>]*src="[^"]*fontawesome\.js[^>]*></script>', "", light)
         light = re.sub(r'\s*<link rel="preload"[^>]*/?>', "", light)
         light = re.sub(r'<script (?!defer)(?=[^>]*src=")', "<script defer ", light)
+        for script, needs in NEEDED_WHERE.items():
+            if not re.search(needs, light):
+                light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
         # What an inline script says to a script that now comes later.
         light = re.sub(
             r"<script>(DOCUMENTATION_OPTIONS\.[^<]*)</script>",
