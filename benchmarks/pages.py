@@ -14,14 +14,16 @@ import gzip
 import http.server
 import json
 import os
-import shutil
 import statistics
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ROOT / "_build" / "html"
+sys.path.append(str(ROOT / "tools"))
+from pdf import CHROMIUM, PAGES  # noqa: E402
+
 RESULTS = Path(__file__).parent / "results"
 LIGHTHOUSE = "lighthouse@12.8.2"
 NAMES = {
@@ -34,7 +36,6 @@ NAMES = {
 }
 CATEGORIES = ("performance", "accessibility", "best-practices")
 AUDITS = ("first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
 COMPRESSED = (".html", ".js", ".css", ".svg", ".json")
 
 
@@ -123,6 +124,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="how often each page is judged (default: 3)")
     runs = parser.parse_args().runs
+    if CHROMIUM is None:
+        parser.error("no Chromium on this system (Debian: apt install chromium)")
     if not (PAGES / "index.html").is_file():
         parser.error("no built book: run `make book` first")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Compressing, directory=PAGES))

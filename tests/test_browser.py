@@ -5,7 +5,6 @@ These tests take the Chromium of the system (Debian: `apt install chromium`), an
 
 import functools
 import http.server
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -16,8 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 import export_explorer  # noqa: E402
+from pdf import CHROMIUM  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system (Debian: apt install chromium)")
 
 PAGES = [
@@ -175,6 +174,9 @@ def test_the_search_button_and_the_keyboard_open_the_search(visit):
 def explorer(page):
     page.locator(".latent-explorer").first.scroll_into_view_if_needed()
     page.wait_for_selector(".latent-explorer.alive")
+    # The other sections are laid out while the browser is idle: a place measured before that may have moved.
+    page.mouse.wheel(0, 1)
+    page.wait_for_function("() => !document.querySelector('.bd-article > section > section:not(.laid-out)')")
     return page.locator(".latent-explorer.alive").first
 
 

@@ -102,9 +102,8 @@ def subset_font(source: Path, target: Path, characters: Iterable[int]) -> None:
     A font for formulas gets TeX's heights of scripts, and a root sign of two sizes: browsers reserve the width of the
     widest one that the font has.
     """
-    options = subset.Options(
-        flavor="woff2", layout_features=["ssty"], hinting=False
-    )  # ssty: letters of sub- and superscripts
+    # ssty: the shapes of letters in sub- and superscripts
+    options = subset.Options(flavor="woff2", layout_features=["ssty"], hinting=False)
     font = subset.load_font(source, options)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=characters)
@@ -119,6 +118,48 @@ def subset_font(source: Path, target: Path, characters: Iterable[int]) -> None:
                 root.MathGlyphVariantRecord = root.MathGlyphVariantRecord[:2]
                 root.VariantCount = len(root.MathGlyphVariantRecord)
     subset.save_font(font, target, options)
+
+
+def _write_fonts(static: Path, css: str, pages: str) -> None:
+    """The icons that the style sheet names, and the signs of all formulas."""
+    icons = sorted({ord(sign) for sign in css if "\ue000" <= sign <= "\uf8ff"})  # a private area of Unicode
+    for font in (static / ICONS).glob("*.ttf"):
+        subset_font(font, font.with_suffix(".woff2"), icons)
+    formulas = "".join(re.findall(r"<math.*?</math>", pages, re.DOTALL))
+    characters = {ord(letter) for letter in re.sub(r"<[^>]*>", "", formulas)}
+    # A browser shows one-letter identifiers by their italic twins, which do not stand in the page.
+    characters |= {twin for letter in set(re.findall("<mi>(.)</mi>", formulas)) for twin in italic(letter)}
+    if "<msqrt" in formulas:
+        characters.add(ord("√"))  # drawn by the element: the sign does not stand in the page
+    subset_font(MATH_FONT, static / "math.woff2", sorted(characters))
+
+
+def lightened(light: str) -> str:
+    """A page without what it does not need, its scripts after its text, and the theme's slips in naming mended."""
+    light = re.sub(r'\s*<script[^>]*src="[^"]*fontawesome\.js[^>]*></script>', "", light)
+    light = re.sub(r'\s*<link rel="preload"[^>]*/?>', "", light)
+    light = re.sub(r'<script (?!defer)(?=[^>]*src=")', "<script defer ", light)
+    for script, needs in NEEDED_WHERE.items():
+        if not re.search(needs, light):
+            light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
+    # What an inline script says to a script that now comes later.
+    light = re.sub(
+        r"<script>(DOCUMENTATION_OPTIONS\.[^<]*)</script>",
+        r'<script>document.addEventListener("DOMContentLoaded", () => { \1 });</script>',
+        light,
+    )
+    # Names and brackets of code have the colour of the text: as elements of their own they only cost time.
+    light = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", light)
+    # Names that say less than the text they hide.
+    light = light.replace(' aria-label="Toggle hidden content"', "")
+    light = re.sub(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"', r"\1", light)
+    light = light.replace('role="doc-biblioentry"', 'role="listitem"')  # what ARIA now asks for within a list
+    # The logo and the search stand in no landmark.
+    light = light.replace(
+        '<div id="pst-primary-sidebar" class',
+        '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class',
+    )
+    return light
 
 
 def _lighten(app, exception) -> None:
@@ -140,17 +181,7 @@ def _lighten(app, exception) -> None:
     words = words_of([*pages, *static.rglob("*.js")])
     css = purge("\n".join(inline_imports(sheet) for sheet in sheets), words)
     css = re.sub(r",\s*url\([^)]*\.ttf\) format\(\"truetype\"\)", "", css)
-
-    icons = sorted({ord(sign) for sign in css if "\ue000" <= sign <= "\uf8ff"})  # a private area of Unicode
-    for font in (static / ICONS).glob("*.ttf"):
-        subset_font(font, font.with_suffix(".woff2"), icons)
-    formulas = "".join(re.findall(r"<math.*?</math>", "".join(texts.values()), re.DOTALL))
-    characters = {ord(letter) for letter in re.sub(r"<[^>]*>", "", formulas)}
-    # A browser shows one-letter identifiers by their italic twins, which do not stand in the page.
-    characters |= {twin for letter in set(re.findall("<mi>(.)</mi>", formulas)) for twin in italic(letter)}
-    if "<msqrt" in formulas:
-        characters.add(ord("√"))  # drawn by the element: the sign does not stand in the page
-    subset_font(MATH_FONT, static / "math.woff2", sorted(characters))
+    _write_fonts(static, css, "".join(texts.values()))
 
     (static / BUNDLE).write_text(css, "utf-8")
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
@@ -160,30 +191,7 @@ def _lighten(app, exception) -> None:
         first = STYLE_LINKS.search(text).start()
         light = STYLE_LINKS.sub("", text)
         light = light[:first] + link + light[first:]
-        light = re.sub(r'\s*<script[^>]*src="[^"]*fontawesome\.js[^>]*></script>', "", light)
-        light = re.sub(r'\s*<link rel="preload"[^>]*/?>', "", light)
-        light = re.sub(r'<script (?!defer)(?=[^>]*src=")', "<script defer ", light)
-        for script, needs in NEEDED_WHERE.items():
-            if not re.search(needs, light):
-                light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
-        # What an inline script says to a script that now comes later.
-        light = re.sub(
-            r"<script>(DOCUMENTATION_OPTIONS\.[^<]*)</script>",
-            r'<script>document.addEventListener("DOMContentLoaded", () => { \1 });</script>',
-            light,
-        )
-        # Names and brackets of code have the colour of the text: as elements of their own they only cost time.
-        light = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", light)
-        # Names that say less than the text they hide.
-        light = light.replace(' aria-label="Toggle hidden content"', "")
-        light = re.sub(r'(<button class="[^"]*search-button-field[^"]*"[^>]*?) aria-label="Search"', r"\1", light)
-        light = light.replace('role="doc-biblioentry"', 'role="listitem"')  # what ARIA now asks for within a list
-        # The logo and the search stand in no landmark.
-        light = light.replace(
-            '<div id="pst-primary-sidebar" class',
-            '<div id="pst-primary-sidebar" role="navigation" aria-label="Book" class',
-        )
-        page.write_text(light, "utf-8")
+        page.write_text(lightened(light), "utf-8")
 
 
 def setup(app):

@@ -21,6 +21,8 @@ from pypdf.generic import NameObject, TextStringObject
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "_build" / "html"
+# The browser of the system, which the tests and the benchmark of the pages use too; None where there is none.
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TARGET = ROOT / "_build" / "vae-book.pdf"
 PRINT = """
   @page { size: A4; margin: 18mm; @bottom-center { content: counter(page); font: 8pt sans-serif; color: #555 } }
@@ -113,8 +115,7 @@ def name_bookmarks(path: Path, titles: list[str]) -> None:
 
 
 def main() -> int:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
+    if CHROMIUM is None:
         print(
             "The PDF is printed by Chromium, which is not on this system (Debian: apt install chromium).",
             file=sys.stderr,
@@ -134,7 +135,7 @@ def main() -> int:
         # --no-sandbox: containers run as root, and the page is our own.
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         options += ["--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={TARGET}"]
-        printed = subprocess.run([chromium, *options, page_of_all.as_uri()], capture_output=True, text=True)
+        printed = subprocess.run([CHROMIUM, *options, page_of_all.as_uri()], capture_output=True, text=True)
     finally:
         page_of_all.unlink(missing_ok=True)
     if printed.returncode != 0 or not TARGET.exists():
