@@ -212,7 +212,7 @@ def test_evaluate_draws_the_same_noise_each_time(small_vae, grey_images):
 
 
 def trained(small_vae, images, **compile_arguments):
-    model = small_vae()
+    model = small_vae(dropout=0.2)
     model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a, **compile_arguments)
     model.fit(vh.batches(to_uint8(images), 8, "dynamic", seed=3), epochs=3, verbose=0)
     return np.concatenate([v.numpy().ravel() for v in model.trainable_variables])

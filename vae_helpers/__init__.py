@@ -2,8 +2,8 @@
 
     import vae_helpers as vh
 
-Imports go one way: progress ← sources ← data ← models ← objectives ← evaluation ← figures ← animation. No
-module imports a later one.
+Imports go one way: progress ← callbacks ← sources ← data ← models ← objectives ← evaluation ← figures ← animation.
+No module imports a later one.
 """
 
 import contextlib
@@ -50,6 +50,7 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
 tensorflow.get_logger().addFilter(lambda record: "TensorFlowTrainer._make_function" not in record.getMessage())
 
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
+from .callbacks import Resume
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import (
     GradientMeter,
@@ -89,6 +90,7 @@ __all__ = [
     "GradientMeter",
     "ImageData",
     "LatentFrames",
+    "Resume",
     "SampleFrames",
     "active_units",
     "batches",

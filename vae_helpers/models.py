@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .callbacks import StopWhenNotFinite
 from .data import check_images
 from .progress import TrainingTable
 
@@ -247,7 +248,7 @@ class VAE(keras.Model):
         elif isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = [*(callbacks or []), _StopWhenNotFinite()]
+            callbacks = [*(callbacks or []), StopWhenNotFinite()]
             if verbose == "auto":
                 callbacks.append(TrainingTable())
         verbose = 0 if verbose == "auto" else verbose
@@ -386,6 +387,14 @@ def _glorot(seed: int | None) -> Callable[[], keras.initializers.Initializer]:
     return lambda: keras.initializers.GlorotUniform(seed=int(random.integers(2**31)))
 
 
+def _dropout(rate: float, seed: int | None) -> Callable[[], keras.layers.Dropout]:
+    """A fresh Dropout layer, its noise fixed by the same seed as the weights but drawn apart from them."""
+    if seed is None:
+        return lambda: keras.layers.Dropout(rate)
+    random = np.random.default_rng([seed, 1])
+    return lambda: keras.layers.Dropout(rate, seed=int(random.integers(2**31)))
+
+
 def mlp_vae(
     latent_dim: int = 2,
     hidden: Sequence[int] = (512, 256),
@@ -405,16 +414,16 @@ def mlp_vae(
         dropout: rate after each hidden layer, in training only.
         likelihood, scale: as for `VAE`.
         image_shape: H, W, C.
-        seed: of the initial weights and of the noise; `None` takes both from Keras's global seed.
+        seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
     """
     channels = _choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel * image_shape[-1]
-    glorot, layers = _glorot(seed), keras.layers
+    glorot, drop, layers = _glorot(seed), _dropout(dropout, seed), keras.layers
 
     def hidden_layers(sizes):
         for units in sizes:
             yield layers.Dense(units, activation=activation, kernel_initializer=glorot())
             if dropout:
-                yield layers.Dropout(dropout)
+                yield drop()
 
     encoder = keras.Sequential(
         [
@@ -485,22 +494,3 @@ def conv_vae(
         name="decoder",
     )
     return VAE(encoder, decoder, likelihood, scale, seed)
-
-
-# --- what `fit` guards -------------------------------------------------------------------------------
-
-
-class _StopWhenNotFinite(keras.callbacks.Callback):
-    """Ends training at the first loss that is not a number, instead of training on with ruined weights."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss} in epoch {self._epoch + 1}, step {batch + 1}: expected a finite number. "
-                "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
-                "seed."
-            )

@@ -1,0 +1,106 @@
+"""A training that is killed goes on as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import vae_helpers as vh
+
+EPOCHS = 4
+TRAINING = f"""
+import os, signal, sys
+import vae_helpers as vh
+import keras, numpy as np
+
+folder, target, kill_at = sys.argv[1], sys.argv[2], sys.argv[3]
+images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1)).astype(np.uint8)
+
+
+class Kill(keras.callbacks.Callback):
+    # SIGKILL cannot be caught: nothing is tidied up.
+    def on_train_batch_end(self, batch, logs=None):
+        if kill_at == "batch" and len(os.listdir(folder)) and self.epoch == 2 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        print("epoch", epoch, flush=True)
+
+
+model = vh.mlp_vae(hidden=(16, 12), image_shape=(8, 8, 1), dropout=0.2, seed=1)
+model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a)
+training = vh.batches(images, 16, "dynamic", seed=3)
+if kill_at == "save":  # between the writing of a backup and its name
+    saved = model.save_weights
+
+    def save_weights(path, **arguments):
+        saved(path, **arguments)
+        if len(os.listdir(folder)) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    model.save_weights = save_weights
+next(iter(training))  # as a reader would look at it first: the order does not depend on that
+model.fit(training, epochs={EPOCHS}, verbose=0, callbacks=[vh.Resume(folder, training), Kill()])
+model.save_weights(target)
+"""
+
+
+def train(folder, target, kill_at="never"):
+    command = [sys.executable, "-c", TRAINING, str(folder), str(target), kill_at]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def weights(path):
+    """The trained weights, the optimiser's state and the noise."""
+    model = vh.mlp_vae(hidden=(16, 12), image_shape=(8, 8, 1), dropout=0.2, seed=2)
+    model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a)
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(path)
+    variables = [*model.variables, *model.optimizer.variables]
+    return np.concatenate([np.ravel(variable.numpy()).astype(np.float64) for variable in variables])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    whole = train(folder / "backups", folder / "whole.weights.h5")
+    assert whole.returncode == 0, whole.stderr
+    return weights(folder / "whole.weights.h5")
+
+
+@pytest.mark.parametrize("moment", ["batch", "save"])
+def test_a_killed_training_ends_with_the_same_weights(tmp_path, uninterrupted, moment):
+    killed = train(tmp_path / "run", tmp_path / "run.weights.h5", moment)
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "run.weights.h5").exists()
+    again = train(tmp_path / "run", tmp_path / "run.weights.h5")
+    assert again.returncode == 0, again.stderr
+    begun = int(again.stdout.split()[1])
+    assert 0 < begun < EPOCHS  # it went on, and did not start anew
+    np.testing.assert_array_equal(weights(tmp_path / "run.weights.h5"), uninterrupted)
+    assert not list((tmp_path / "run").glob("epoch-*"))
+
+
+def test_a_second_fit_begins_where_it_is_told(tmp_path, small_vae, grey_images):
+    training = vh.batches(grey_images, 8)
+    model = small_vae()
+    model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_b)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(training, epochs=2, verbose=0, callbacks=[vh.Resume(tmp_path, training), Stop()])
+    history = model.fit(training, epochs=3, verbose=0, callbacks=[vh.Resume(tmp_path, training)])
+    assert history.epoch == [1, 2]
+    assert model.fit(training, epochs=1, verbose=0).epoch == [0]
+
+
+def test_resume_needs_to_know_the_order_of_the_data(tmp_path, grey_images):
+    with pytest.raises(TypeError, match=r"expected Resume\(folder, vh.batches"):
+        vh.Resume(tmp_path, grey_images)

@@ -1,0 +1,87 @@
+"""What watches over training: it stops at a loss that is no number, and goes on where a killed run left off."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class StopWhenNotFinite(keras.callbacks.Callback):
+    """Ends training at the first loss that is not a number, instead of training on with ruined weights."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss} in epoch {self._epoch + 1}, step {batch + 1}: expected a finite number. "
+                "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
+                "seed."
+            )
+
+
+class Resume(keras.callbacks.Callback):
+    """Lets an interrupted training go on where its last whole epoch ended, as if nothing had happened.
+
+    After every epoch one file keeps the weights, the optimiser's state and the state of the noise. The same program,
+    started again, takes the newest file and trains the epochs that are missing, on the batches they would have had: the
+    weights at the end are those of an uninterrupted run, bit for bit on the same machine. (Keras's `BackupAndRestore`
+    keeps weights and epoch in two files, which a kill between them separates, and knows nothing of the order of data.)
+    The file is removed when training ends. The `History` of a resumed `fit` holds the epochs it trained.
+
+    Args:
+        folder: where the file is kept, one folder a run; made if it is not there.
+        training: what `fit` is given, from `vh.batches`. Its order and its coins follow the number of the epoch.
+
+    Raises:
+        TypeError: `training` does not come from `vh.batches`.
+
+    Example:
+        training = vh.batches(images.train, 100, "dynamic")
+        model.fit(training, epochs=50, callbacks=[vh.Resume("run-1", training)])
+    """
+
+    def __init__(self, folder: str | os.PathLike, training: tf.data.Dataset):
+        super().__init__()
+        if not hasattr(training, "epochs"):
+            raise TypeError(
+                "Resume needs the dataset that vh.batches returns, which counts its epochs: expected "
+                f"Resume(folder, vh.batches(...)), got {type(training).__name__}."
+            )
+        self.folder, self._training = Path(folder), training
+
+    def _backups(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*.weights.h5"))
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        backups = self._backups()
+        if backups:
+            self.model.optimizer.build(self.model.trainable_variables)  # else its state would be left out
+            self.model.load_weights(backups[-1])
+            self.model._initial_epoch = int(backups[-1].name.removesuffix(".weights.h5").removeprefix("epoch-"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._training.epochs.assign(epoch - 1)  # the next iteration counts one up
+
+    def on_epoch_end(self, epoch, logs=None):
+        old = self._backups()
+        part = self.folder / "part.weights.h5"
+        self.model.save_weights(part, overwrite=True)
+        part.replace(self.folder / f"epoch-{epoch + 1:06}.weights.h5")  # all or nothing
+        for path in old:
+            path.unlink()
+
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None  # what `fit` is told the next time holds again
+        for path in self._backups():
+            path.unlink()
