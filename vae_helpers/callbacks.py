@@ -29,6 +29,17 @@ class StopWhenNotFinite(keras.callbacks.Callback):
             )
 
 
+class KeepOrder(keras.callbacks.Callback):
+    """Under a distribution strategy Keras looks at a batch before it trains: that is no epoch of `vh.batches`."""
+
+    def __init__(self, training: tf.data.Dataset):
+        super().__init__()
+        self._epochs, self._before = training.epochs, training.epochs.numpy()
+
+    def on_train_begin(self, logs=None):
+        self._epochs.assign(self._before)
+
+
 class Resume(keras.callbacks.Callback):
     """Lets an interrupted training go on where its last whole epoch ended, as if nothing had happened.
 

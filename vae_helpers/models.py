@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .callbacks import StopWhenNotFinite
+from .callbacks import KeepOrder, StopWhenNotFinite
 from .data import check_images
 from .progress import TrainingTable
 
@@ -176,8 +176,15 @@ class VAE(keras.Model):
     # --- what objectives use -----------------------------------------------------------------------------------
 
     def next_seed(self) -> tf.Tensor:
-        """A fresh int32 [2] seed for a stateless sampler, from the generator whose state is saved with the model."""
-        return tf.cast((self._step.seeds or self.seed_generator).next(), tf.int32)
+        """A fresh int32 [2] seed for a stateless sampler, from the generator whose state is saved with the model.
+
+        Where several replicas share a step, each gets a seed of its own.
+        """
+        seed = tf.cast((self._step.seeds or self.seed_generator).next(), tf.int32)
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+        return seed
 
     def report(self, **terms: tf.Tensor) -> None:
         """Lets an objective show terms it has computed anyway (nats, shape [n]) in the training log."""
@@ -229,7 +236,12 @@ class VAE(keras.Model):
 
     @property
     def prefers_xla(self) -> bool:
-        """Whether XLA pays off: everywhere but for convolutions on a CPU, which it makes about twice as slow."""
+        """Whether XLA pays off: everywhere but for convolutions on a CPU, which it makes about twice as slow.
+
+        Never where several replicas share a step: that has not been tried.
+        """
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return False
         has_convolution = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
         return bool(tf.config.list_physical_devices("GPU")) or not has_convolution
 
@@ -249,6 +261,8 @@ class VAE(keras.Model):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [*(callbacks or []), StopWhenNotFinite()]
+            if hasattr(x, "epochs"):
+                callbacks.append(KeepOrder(x))
             if verbose == "auto":
                 callbacks.append(TrainingTable())
         verbose = 0 if verbose == "auto" else verbose
@@ -262,10 +276,15 @@ class VAE(keras.Model):
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """One step of the AEVB algorithm (Kingma & Welling 2013, algorithm 1)."""
         x = keras.utils.unpack_x_y_sample_weight(data)[0]
+        # The optimiser adds up the gradients of all replicas, whose shares of a minibatch may differ in size.
+        replica, share = tf.distribute.get_replica_context(), 1.0
+        if replica.num_replicas_in_sync > 1:
+            images = tf.cast(tf.shape(x)[0], tf.float32)
+            share = images / replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
         with tf.GradientTape() as tape:
             values, terms = self._run_objective(x, self.seed_generator, training=True)
             penalty = tf.add_n(self.losses) if self.losses else 0.0  # Keras regularisers of the layers
-            loss = self.optimizer.scale_loss(penalty - tf.reduce_mean(values))
+            loss = self.optimizer.scale_loss(share * (penalty - tf.reduce_mean(values)))
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._update_averages(penalty - values, terms)
@@ -284,7 +303,12 @@ class VAE(keras.Model):
         # One value per image, so that a smaller last batch weighs by its size.
         for name, values in {"loss": losses, **terms}.items():
             self._averages[name].update_state(values)
-        return {name: self._averages[name].result() for name in ("loss", *terms)}
+        results = {name: self._averages[name].result() for name in ("loss", *terms)}
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras averages what the workers return over axis 0, which a single number has not
+            # (tensorflow/tensorflow issue 72388).
+            return {name: result[None] for name, result in results.items()}
+        return results
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -1,0 +1,108 @@
+"""Several devices and several processes train the model that one process trains."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+# Trains a small model, in one process or in several, and keeps its weights and losses. 41 images in minibatches of 16:
+# the last minibatch of an epoch leaves the replicas shares of 5 and 4.
+TRAINING = """
+import contextlib, sys
+import vae_helpers as vh
+import keras, numpy as np, tensorflow as tf
+
+kind, target = sys.argv[1:]
+strategy = None
+if kind == "mirrored":  # two devices of one process
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+elif kind == "workers":  # one of two processes: TF_CONFIG says which
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+images = np.random.default_rng(0).integers(0, 256, (41, 8, 8, 1)).astype(np.uint8)
+
+
+def objective(model, x, samples):
+    # Estimator B. In one process it draws for each half of a minibatch what a replica would draw for its share.
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        return vh.sgvb_b(model, x, samples)
+    seed, half = model.next_seed(), (tf.shape(x)[0] + 1) // 2
+    reconstruction, kl = [], []
+    for replica, share in enumerate((x[:half], x[half:])):
+        q = model.posterior(share)
+        z = q.sample(1, seed=tf.random.experimental.stateless_fold_in(seed, replica))
+        reconstruction.append(model.likelihood(z).log_prob(share)[0])
+        kl.append(vh.models.tfd.kl_divergence(q, model.prior))
+    reconstruction, kl = tf.concat(reconstruction, 0), tf.concat(kl, 0)
+    model.report(reconstruction=reconstruction, kl=kl)
+    return reconstruction - kl
+
+
+with strategy.scope() if strategy else contextlib.nullcontext():
+    model = vh.mlp_vae(hidden=(16, 12), image_shape=(8, 8, 1), seed=1)
+    model.encoder.layers[-1].kernel_regularizer = keras.regularizers.L2(0.1)
+    # XLA's sampler turns a seed into other noise: the single process does without it, the others do so by themselves.
+    jit_compile = False if kind == "one" else "auto"
+    model.compile(keras.optimizers.Adam(1e-2), objective=objective, jit_compile=jit_compile)
+training = vh.batches(images, 16, "dynamic", seed=3)
+held_out = vh.batches(images, 16, "threshold", shuffle=False)
+history = model.fit(training, epochs=2, verbose=0, validation_data=held_out).history
+np.savez(target, weights=np.concatenate([v.numpy().ravel() for v in model.trainable_variables]), **history)
+"""
+
+
+def start(kind, target, **environment):
+    command = [sys.executable, "-c", TRAINING, kind, str(target)]
+    return subprocess.Popen(
+        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output[-3000:]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    target = tmp_path_factory.mktemp("one") / "one.npz"
+    finish(start("one", target))
+    return dict(np.load(target))
+
+
+def assert_same(path, expected):
+    with np.load(path) as found:
+        assert set(found.files) == set(expected) >= {"weights", "loss", "kl", "reconstruction", "val_loss"}
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_two_devices_train_what_one_trains(one_process, tmp_path):
+    finish(start("mirrored", tmp_path / "two.npz"))
+    assert_same(tmp_path / "two.npz", one_process)
+
+
+def test_two_processes_train_what_one_trains(one_process, tmp_path):
+    ports = []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    workers = [
+        start(
+            "workers",
+            tmp_path / f"{number}.npz",
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}}),
+        )
+        for number in range(2)
+    ]
+    for worker in workers:
+        finish(worker)
+    for number in range(2):
+        assert_same(tmp_path / f"{number}.npz", one_process)
