@@ -1,4 +1,4 @@
-"""How much the gradients of the estimators scatter, on real networks: what chapter 04 shows.
+"""How much the gradients of the estimators scatter, on real networks: what chapter 4 shows.
 
     python experiments/gradients.py            # whatever is missing in experiments/results
     python experiments/gradients.py mlp-j2     # one network

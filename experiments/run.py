@@ -39,7 +39,7 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Run:
-    """A system on a version of the data: how to build it, how it was trained, when it is evaluated."""
+    """A system on a version of the data: how to build it, how it is trained and evaluated."""
 
     build: Callable[[int], vh.VAE]  # from a seed
     optimizer: Callable[[], keras.optimizers.Optimizer]
@@ -49,7 +49,6 @@ class Run:
     samples: int = 1  # L, or k of an importance-weighted bound
     binarization: str = "none"
     load: Callable[[], vh.ImageData] = vh.load_mnist
-    also_after: tuple[int, ...] = ()  # epochs before the last one whose model is evaluated too
     seeds: tuple[int, ...] = SEEDS
     likelihood_images: int = 2000  # how many test images the 500 samples are drawn for
     pictures: bool = False  # whether the first seed keeps samples and reconstructions
@@ -88,7 +87,7 @@ RUNS = {
 }
 RUNS["s1-threshold"] = replace(RUNS["s1-threshold"], seeds=(0, 1, 2, 3, 4), film=True)
 # S4's write-up shows pictures after 30 epochs and a loss without an epoch: one run goes on for longer than the others.
-RUNS["s4-long"] = replace(RUNS["s4-threshold"], epochs=50, also_after=(10,), seeds=(0,), weights=True)
+RUNS["s4-long"] = replace(RUNS["s4-threshold"], epochs=50, seeds=(0,), weights=True)
 
 # What S1 only names: other latent dimensions, wider layers, other sets.
 RUNS |= {
@@ -114,7 +113,7 @@ CIFAR = Run(
 RUNS["cifar-continuous-bernoulli"] = CIFAR
 RUNS["cifar-gaussian"] = replace(CIFAR, build=conv(latent_dim=64, image_shape=(32, 32, 3), likelihood="gaussian"))
 
-# Chapter 04. S1 with the other estimators, from the same weights, data order and noise as "s1-threshold".
+# Chapter 4. S1 with the other estimators, from the same weights, data order and noise as "s1-threshold".
 RUNS["s1-b"] = replace(RUNS["s1-threshold"], objective=vh.sgvb_b)
 RUNS["s1-path"] = replace(RUNS["s1-threshold"], objective=vh.sticking_the_landing)
 # L draws of z against M images: 18,000 updates of 100 decoded z each, whatever the shares.
@@ -166,28 +165,21 @@ def train_and_evaluate(run: Run, seed: int, callbacks: Sequence[keras.callbacks.
     model.compile(run.optimizer(), objective=run.objective, samples=run.samples)
     training = vh.batches(images.train, run.batch_size, run.binarization, seed=seed)
     held_out = vh.batches(test, 1000, shuffle=False)
-    losses, at_epoch, seconds, done = {"loss": [], "val_loss": []}, {}, 0.0, 0
-    for epochs in (*run.also_after, run.epochs):
-        start = time.monotonic()
-        history = model.fit(
-            training, epochs=epochs, initial_epoch=done, validation_data=held_out, callbacks=[*callbacks]
-        )
-        seconds += time.monotonic() - start
-        for name, values in losses.items():
-            values += history.history[name]
-        at_epoch[epochs], done = evaluate(model, test, run.likelihood_images, seed), epochs
-    result = at_epoch.pop(run.epochs) | {
+    start = time.monotonic()
+    history = model.fit(training, epochs=run.epochs, validation_data=held_out, callbacks=[*callbacks]).history
+    seconds = time.monotonic() - start
+    result = evaluate(model, test, run.likelihood_images, seed) | {
         "epochs": run.epochs,
         "parameters": model.count_params(),
         "seconds_per_epoch": seconds / run.epochs,  # with the test, on a machine that may do other work besides
-        "train_elbo_by_epoch": [-value for value in losses["loss"]],  # of an importance-weighted run: its bound
-        "test_elbo_by_epoch": [-value for value in losses["val_loss"]],
+        "train_elbo_by_epoch": [-value for value in history["loss"]],  # of an importance-weighted run: its bound
+        "test_elbo_by_epoch": [-value for value in history["val_loss"]],
     }
     if run.load is vh.load_mnist:  # what the same model scores on the other versions: columns must not be compared
         result["test_elbo_on"] = {version: vh.elbo(model, test_images(images, version)) for version in BINARIZATIONS}
         if run.compared:
             result["compared"] = compare(model, images, run.binarization, seed)
-    return model, result | ({"at_epoch": at_epoch} if at_epoch else {})
+    return model, result
 
 
 def compare(model: vh.VAE, images: vh.ImageData, binarization: str, seed: int, count: int = 2000) -> dict:

@@ -49,29 +49,23 @@ def rows() -> list[tuple[str, ...]]:
     table = []
     for version, title in VERSIONS.items():
         for system in ("s0", "s1", "s2", "s3", "s4"):
-            results = stored(f"{system}-{version}")
-            if (system, version) == ("s4", "threshold"):
-                results += stored("s4-long")
-            by_epochs: dict[int, list[dict]] = {}
-            for result in results:
-                for epochs, part in result.get("at_epoch", {}).items():
-                    by_epochs.setdefault(int(epochs), []).append(part)
-                by_epochs.setdefault(result["epochs"], []).append(result)
-            for epochs, parts in sorted(by_epochs.items()):
+            longer = [stored(f"{system}-long")] if version == "threshold" else []
+            for results in filter(None, [stored(f"{system}-{version}"), *longer]):
+                epochs = results[0]["epochs"]
                 table.append(
                     (
                         title,
                         system.upper(),
                         str(epochs),
-                        show([part["test_elbo"] for part in parts]),
-                        show([part["test_reconstruction"] for part in parts]),
-                        show([part["test_kl"] for part in parts], 2),
-                        show([part["test_log_likelihood_500"] for part in parts]),
-                        show([part["test_log_likelihood"] for part in parts]),
-                        ", ".join(map(str, sorted({part["active_units"] for part in parts}))),
+                        show([result["test_elbo"] for result in results]),
+                        show([result["test_reconstruction"] for result in results]),
+                        show([result["test_kl"] for result in results], 2),
+                        show([result["test_log_likelihood_500"] for result in results]),
+                        show([result["test_log_likelihood"] for result in results]),
+                        ", ".join(map(str, sorted({result["active_units"] for result in results}))),
                         f"{results[0]['parameters']:,}",
                         f"{seconds[system]:.1f}" if system in seconds else "not timed",
-                        str(len(parts)),
+                        str(len(results)),
                         PUBLISHED.get((system, version, epochs), "none"),
                     )
                 )

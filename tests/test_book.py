@@ -202,3 +202,9 @@ def test_search_finds_what_a_reader_would_look_for(book):
     index = (PAGES / "searchindex.js").read_text("utf-8")
     for term in ("elbo", "decod", "prior"):  # Sphinx stores stems
         assert f'"{term}"' in index or f"{term}:" in index, term
+
+
+def test_every_test_that_the_book_names_exists():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "book" / "testing.md").read_text("utf-8")))
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert len(named) > 40 and [name for name in sorted(named) if f"def {name}(" not in tests] == []
