@@ -5,16 +5,19 @@ These tests take the Chromium of the system (Debian: `apt install chromium`), an
 
 import functools
 import http.server
+import re
 import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 import export_explorer  # noqa: E402
+import pdf  # noqa: E402
 from pdf import CHROMIUM  # noqa: E402
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system (Debian: apt install chromium)")
@@ -290,3 +293,36 @@ def test_a_reader_who_comes_back_finds_the_place(visit):
     page.wait_for_function(f"() => Math.abs(scrollY - {before}) < 100", timeout=5000)
     waiting = page.evaluate("document.querySelectorAll('.bd-article > section > section:not(.laid-out)').length")
     assert before > 3000 and waiting == 0 and page.wrong == []
+
+
+def test_the_whole_book_is_printed(pages, tmp_path):
+    """Every page of the contents, bookmarks and links that lead somewhere, pictures, numbered equations."""
+    from pypdf import PdfReader
+
+    target = tmp_path / "book.pdf"
+    pdf.print_book(target)
+    printed = PdfReader(target)
+    text = [page.extract_text() for page in printed.pages]
+    assert len(text) > 100
+    numbers = [number for number, words in enumerate(text, 1) if not words.rstrip().endswith(str(number))]
+    assert numbers == []
+
+    def starts(entries):
+        for entry in entries:
+            if isinstance(entry, list):
+                yield from starts(entry)
+            else:
+                yield entry.title, printed.get_destination_page_number(entry)
+
+    starts = list(starts(printed.outline))
+    order = [page for _, page in starts]
+    assert order == sorted(order) and None not in order
+    for name in pdf.contents():
+        title = BeautifulSoup((pages / f"{name}.html").read_text("utf-8"), "html.parser").find("h1")
+        assert title.get_text().removesuffix("#").strip() in [heading for heading, _ in starts]
+    links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
+    inside = [link["/Dest"] for link in links if "/Dest" in link]
+    assert len(inside) > 300 and set(inside) <= set(printed.named_destinations)
+    assert sum(len(page.images) for page in printed.pages) > 50
+    for equation in re.findall(r"\\tag\{([\d.]+)\}", (ROOT / "notebooks" / "02_mlp_vae.py").read_text("utf-8")):
+        assert any(f"({equation})" in words for words in text)

@@ -435,3 +435,45 @@ def test_two_processes_at_once_both_get_valid_data(tmp_path):
     assert sorted(os.listdir(tmp_path / "cache" / "small")) == sorted(f"{name}.gz" for name in sources.IDX_FILES)
     for name, raw in small_files().items():
         assert gzip.decompress((tmp_path / "cache" / "small" / f"{name}.gz").read_bytes()) == raw
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_images(tmp_path):
+    """The child may not write files of more than 40 bytes, as if the disk had no more to give."""
+    code = """
+        import resource, signal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails as it does on a full disk
+        sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            test_sources.assert_small(sources.load_arrays("small"))
+        print(len(caught), caught[0].message)
+    """
+    assert finish(child(code, tmp_path)).startswith("1 Small is not kept for next time: [Errno 27]")
+    assert os.listdir(tmp_path / "small") == []
+
+
+@pytest.mark.parametrize("moment", ["fetching", "writing"])
+def test_a_killed_download_is_done_again(tmp_path, moment):
+    """SIGKILL while the source answers, or while its bytes are being written."""
+    kill = "os.kill(os.getpid(), 9)"
+    code = f"""
+        def source():
+            {kill if moment == "fetching" else "pass"}
+            return test_sources.small_files()
+        def fsync(_):  # the bytes are written, the file has not its name yet
+            {kill}
+        os.fsync = fsync
+        sources.SETS["small"] = test_sources.small_set(("the test", source))
+        sources.load_arrays("small")
+    """
+    killed = child(code, tmp_path)
+    killed.communicate(timeout=60)
+    assert killed.returncode == -9 and not list(tmp_path.rglob("*.gz"))
+    code = """
+        sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
+        warnings.simplefilter("error")
+        test_sources.assert_small(sources.load_arrays("small"))
+        print("valid")
+    """
+    assert finish(child(code, tmp_path)) == "valid"

@@ -114,6 +114,31 @@ def name_bookmarks(path: Path, titles: list[str]) -> None:
     writer.write(path)
 
 
+def print_book(target: Path) -> None:
+    """Prints the built pages.
+
+    Raises:
+        RuntimeError: Chromium did not print.  ValueError: the bookmarks are not the headings.
+    """
+    target.unlink(missing_ok=True)
+    names = contents()
+    page_of_all = PAGES / Path(names[0]).parent / "whole-book.html"  # beside the first: addresses are relative
+    try:
+        book = joined(names)
+        page_of_all.write_text(book, "utf-8")
+        # Its command line and not Playwright, whose `page.pdf` stopped somewhere in the middle of a book this long.
+        # --no-sandbox: containers run as root, and the page is our own.
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        options += ["--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={target}"]
+        printed = subprocess.run([CHROMIUM, *options, page_of_all.as_uri()], capture_output=True, text=True)
+    finally:
+        page_of_all.unlink(missing_ok=True)
+    if printed.returncode != 0 or not target.exists():
+        raise RuntimeError(f"Chromium could not print: {printed.stderr}")
+    headings = BeautifulSoup(book, "html.parser").find_all(["h1", "h2", "h3", "h4", "h5", "h6"])
+    name_bookmarks(target, [heading.get_text().removesuffix("#").strip() for heading in headings])
+
+
 def main() -> int:
     if CHROMIUM is None:
         print(
@@ -124,25 +149,8 @@ def main() -> int:
     status = subprocess.run([sys.executable, ROOT / "tools" / "build.py"]).returncode
     if status != 0:
         return status
-    TARGET.unlink(missing_ok=True)
     started = time.perf_counter()
-    names = contents()
-    page_of_all = PAGES / f"{Path(names[0]).parent}" / "whole-book.html"  # beside the first: addresses are relative
-    try:
-        book = joined(names)
-        page_of_all.write_text(book, "utf-8")
-        # Its command line and not Playwright, whose `page.pdf` stopped somewhere in the middle of a book this long.
-        # --no-sandbox: containers run as root, and the page is our own.
-        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        options += ["--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={TARGET}"]
-        printed = subprocess.run([CHROMIUM, *options, page_of_all.as_uri()], capture_output=True, text=True)
-    finally:
-        page_of_all.unlink(missing_ok=True)
-    if printed.returncode != 0 or not TARGET.exists():
-        print(f"Chromium could not print: {printed.stderr}", file=sys.stderr)
-        return 1
-    headings = BeautifulSoup(book, "html.parser").find_all(["h1", "h2", "h3", "h4", "h5", "h6"])
-    name_bookmarks(TARGET, [heading.get_text().removesuffix("#").strip() for heading in headings])
+    print_book(TARGET)
     print(f"Printed in {time.perf_counter() - started:.0f} s: {TARGET} ({TARGET.stat().st_size / 1e6:.1f} MB)")
     return 0
 

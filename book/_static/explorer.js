@@ -312,15 +312,12 @@ if (typeof document !== "undefined") {
       });
       document.head.append(script);
     };
-    const observer = new IntersectionObserver(
-      (entries) => {
-        if (entries.some((entry) => entry.isIntersecting)) {
-          observer.disconnect();
-          load();
-        }
-      },
-      { rootMargin: "100px" },
-    );
+    const observer = new IntersectionObserver((entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) {
+        observer.disconnect();
+        load();
+      }
+    });
     // Not before the page itself is there: the weights are as large as all the rest.
     const begin = () => places.forEach((place) => observer.observe(place));
     if (document.readyState === "complete") begin();
