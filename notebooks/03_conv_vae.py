@@ -828,7 +828,7 @@ print(
 # %% [markdown]
 # ## 3.9 The scoreboard
 #
-# [Five systems](../book/intro.md) and four versions of the data: which numbers may stand side by side? Do an experiment first. Take one network, the dense one of system S0. Train it four times, once on each version of the training images. Then test each of the four models on all four versions of the *same* test images. Rows: what a model was trained on. Columns: what it was tested on. The numbers are test ELBOs of stored runs, averaged over the seeds there are.
+# [Five systems](../book/intro.md), three dense (S0, S2 with its dropout, S3) and two convolutional (S1, S4), and four versions of the data: which numbers may stand side by side? Do an experiment first. Take one network, the dense one of system S0. Train it four times, once on each version of the training images. Then test each of the four models on all four versions of the *same* test images. Rows: what a model was trained on. Columns: what it was tested on. The numbers are test ELBOs of stored runs, averaged over the seeds there are. (Each figure has a draw of noise of its own, so the last digit may differ from the scoreboard's below.)
 
 # %%
 versions = scoreboard.VERSIONS  # short name: title
@@ -857,11 +857,11 @@ print("every model looks best on thresholded images")
 print("on every version, the model trained on fresh coins has the highest bound")
 
 # %% [markdown]
-# Read along a row. It is one model, not a weight is changed, and its figure moves by more than four nats, up to seven. Every model looks best on thresholded images. Why? For a given $z$ the reconstruction term is linear in $x$ (equation 2.4). So, averaged over the coins, a drawn image scores what its grey levels score; these three columns differ only through what the encoder makes of its input. A threshold moves each pixel to the value that is likelier anyway, and a decoder that leans the same way is paid for it. (It is a few nats and not the 45 of section 3.1, since this decoder leans little on the blurred edges where the coins fall.) So a figure on thresholded images and one on coins say nothing about whose network is better, and "MNIST, −142 nats" means little without its version.
+# Read along a row. It is one model, not a weight is changed, and its figure moves by more than four nats, up to seven. Every model looks best on thresholded images. Why? For a given $z$ the reconstruction term is linear in $x$ (equation 2.4). So, averaged over the coins, an image of coins scores what its grey levels score; the columns *grey levels*, *fixed* and *dynamic* differ only through what the encoder makes of its input. A threshold moves each pixel to the value that is likelier anyway, and a decoder that finds the same value likelier is paid for it. (It is a few nats and not the 46 of section 3.1, since on the blurred edges, where the coins fall, this decoder is hardly surer than a coin.) So a figure on thresholded images and one on coins say nothing about whose network is better, and "MNIST, −142 nats" means little without its version.
 #
-# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the last row has the highest bound, the network trained on fresh coins. It has never seen a thresholded image, unless by chance, and is ahead on them by two nats and more. (Mind the seeds. Only the first row has three; they spread over 0.9 nats ([section 2.8](02_mlp_vae.ipynb) prints them); the lead of the last row is little more than that in the first column, and two to three nats in the others.)
+# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the last row has the highest bound, the network trained on fresh coins. It has never seen a thresholded image, unless by chance, and is ahead on them by two nats and more. (Mind the seeds. Only the first row has three; they spread over 0.9 nats ([section 2.8](02_mlp_vae.ipynb) prints them); the lead of the last row is 1.3 nats in the first column, and 2.4 to 3.3 in the others.)
 #
-# Fresh coins work as *augmentation*: the network never sees the same image twice. But which of the two networks gains? Section 3.7 gives the means to tell. An image that was trained on has a higher bound than a new one, for two reasons. The *decoder* gives it a higher $\log p_\theta(x)$, and the *encoder* leaves a smaller gap below. With the exact likelihood each can be measured (seed 0, 2,000 training and 2,000 test images in the version that the model was trained on; for the last row, coins of the training images that it has not seen).
+# Fresh coins work as *augmentation*: the network never sees the same image twice. But what gains, the encoder or the decoder? Section 3.7 gives the means to tell. An image that was trained on has a higher bound than a new one, for two reasons. The *decoder* gives it a higher $\log p_\theta(x)$, and the *encoder* leaves a smaller gap below. With the exact likelihood each can be measured (seed 0, 2,000 training and 2,000 test images in the version that the model was trained on; for the last row, coins of the training images that it has not seen).
 
 # %%
 header = "| trained and tested on | log p(x): training images | test images | lost | gap: training images | test images | grown |"
@@ -901,11 +901,11 @@ print("fresh coins against fixed ones, all test images:", end=" ")
 print(f"ELBO {lead['elbo']:+.1f}, log p(x) {lead['log_likelihood']:+.1f} nats")
 
 # %% [markdown]
-# Take the first three rows. From a training image to a new one the likelihood falls by two to four nats: the decoder knows its training images by heart a little. The gap grows by four to six: the encoder knows them better still. So most of what these networks lose on new images, they lose at *finding* $z$. [Zhang et al. 2022](../book/bibliography.md) report the same of larger models, where it has to be estimated. Here it is exact, up to the grid.
+# Take the first three rows. From a training image to a new one the likelihood falls by two to four nats: the decoder knows its training images by heart a little. The gap grows by four to six: the encoder knows them better still. So most of what these three models lose on new images, they lose at *finding* $z$. [Zhang et al. 2022](../book/bibliography.md) report the same of larger models, where it has to be estimated. Here it is exact, up to the grid.
 #
-# Now the last row. The decoder loses what it lost before. But the gap grows by half a nat only. Fresh coins do not make a better model of digits: compare *fixed* and *dynamic*, whose test images have the same distribution, and their likelihoods agree within what seeds make of it. They make an encoder that works on images it has not seen, and *that* is their lead of more than three nats in the bound. Had you seen only the bound, you would have called it a better model of digits. (One caution: on a training image it is not the encoder alone that makes the gap small. The decoder has been trained on it too, and may give it a posterior that is easier to fit.)
+# Now the last row. The decoder loses what it lost before. But the gap grows by half a nat only. (Mind what is new here. The coins are, the digits below them are not; in the other rows both have been seen.) The plainest comparison is between the test columns of *fixed* and *dynamic*. Their test images have the same distribution, so here you may compare across. The likelihoods agree to a tenth of a nat, where three seeds of the first row differ by one. The gap is 7.6 against 4.3. So fresh coins did not make a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is their lead of more than three nats in the bound. Had you seen only the bound, you would have called it a better model of digits. (Two cautions. Each row is one seed. And on a training image it is not the encoder alone that makes the gap small: the decoder has been trained on it too, and may give it a posterior that is easier to fit.)
 #
-# Now the table. Each block is one version of the data: read down a block, never across. ELBO, reconstruction, KL and $\log p(x)$ are nats per test image; ± is the standard error over the seeds in the last but one column. "500 draws" is importance sampling from the encoder's Gaussian, "exact" the grid of section 3.7. "Active" counts the latent dimensions in use.
+# Now the table. Each block is one version of the data: read down a block, not across (fixed and dynamic coins of test images are the one exception). ELBO, reconstruction, KL and $\log p(x)$ are nats per test image; ± is the standard error over the seeds in the last but one column. "500 draws" is importance sampling from the encoder's Gaussian, "exact" the grid of section 3.7. "Active" counts the latent dimensions in use.
 
 # %%
 display(Markdown(scoreboard.table()))
@@ -913,7 +913,7 @@ display(Markdown(scoreboard.table()))
 # %% [markdown]
 # The table is made from stored results by `make scoreboard`; `python experiments/run.py` makes what is missing. Two notes on how. For the convolutional systems, 500 draws for each of 10,000 images would take many minutes a model, so they are drawn for the first 1,000. Images differ by tens of nats, but the *gap* between $\log p(x)$ and the ELBO differs by a few; so the table adds the mean gap of these 1,000 to the ELBO of all. And seconds an epoch are to be measured for all systems in turn, on two quiet cores (`python experiments/run.py --time`); until then the column says so. Systems and versions without a row have no stored run yet.
 #
-# Three things to notice. **In every row, 500 draws fall short of the exact value** by a nat or more. **Rows compare recipes, not architectures**: on thresholded images the dense S0 leads the convolutional S4 by eight nats, but they differ in weights, minibatch, step size and estimator as well; S1 and S4 are one network. And **the bound and the likelihood need not agree on an order**: the next cell compares S2 and S0 on grey levels.
+# Three things to notice. **In every row, 500 draws fall short of the exact value** by a nat or more. **Rows compare recipes, not architectures**: on thresholded images the dense S0 leads the convolutional S4 by eight nats after fifty epochs each, but they differ in weights, minibatch, step size and in how $\sigma$ is made as well. And **the bound and the likelihood need not agree on an order**: the next cell compares S2 and S0 on grey levels.
 
 # %%
 short = [
@@ -967,12 +967,12 @@ assert np.mean(exact_values[s2_runs]) < np.mean(exact_values[s0_runs])
 assert min(elbos[s0_runs]) > max(elbos["S4, 50 epochs"]) + 5
 
 # %% [markdown]
-# S2 and S0 lead, S3 and the longer S4 follow some six nats and more behind, and S1 and S4 after ten epochs are level. Rows with one seed tell you nothing about differences of a nat. But that S2 is ahead by the bound and S0 by the exact likelihood was so on grey levels too, with three seeds each. Remember what fresh coins did: dropout may well do the same, and train an encoder that copes with new images. (That is not tested here.)
+# S2 and S0 lead, S3 and the longer S4 follow some six nats and more behind, and S1 and S4 after ten epochs are level. Rows with one seed tell you nothing about differences of a nat. But that S2 is ahead by the bound and S0 by the exact likelihood was so on grey levels too, with three seeds each. The third block shows it once more. Dropout seems to do to the encoder what fresh coins did, and to cost the decoder something besides. (Whether the gap of S2 grows less from training to test images has not been measured.)
 
 # %% [markdown]
 # ## 3.10 Next steps
 #
-# The tutorial ends by naming what to try next: other data, wider layers, a larger latent space. Here it is tried, one change at a time, with one seed each: `python experiments/run.py s1-fashion`, `s1-wide`, `s1-j`, `s0-j` and `cifar`. Each run keeps its figures, and the convolutional ones a strip of pictures. These lines read the strips.
+# The tutorial ends by naming what to try next: other data, wider layers, a larger latent space. Here it is tried, with one seed each. (`python experiments/run.py` makes the runs, with one of the names `s1-fashion`, `s1-j`, `s0-j`, `s1-wide` and `cifar` behind it.) Each run keeps its figures, and the convolutional ones a strip of pictures. These lines read the strips.
 
 
 # %%
@@ -1007,7 +1007,7 @@ coins = entropy.sum((1, 2, 3)).mean()
 print(f"grey levels of 20 pieces, read as coins: an entropy of {coins:.0f} nats")
 
 # %% [markdown]
-# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back the outline and the brightness of each piece; letters, checks and straps are gone. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is little, since they are nearly black and white. For these clothes it is 181 nats, two thirds of what a grey image costs.
+# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back a rough outline and the brightness; letters, checks and straps are gone, and the sandal returns as a shoe. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is 46 nats an image (section 3.1), since they are nearly black and white. For these twenty pieces it is 181, two thirds of what a grey image costs.
 #
 # **More latent dimensions.** $J = 2$ is for looking at. Now let $J$ grow to 50, in the convolutional network (thresholded digits, ten epochs) and in the dense one of chapter 2 (grey levels, fifty epochs).
 
@@ -1043,9 +1043,9 @@ for title, results in sweeps.items():
     assert elbos[3] - elbos[0] > 40 and abs(elbos[4] - elbos[3]) < 2
 
 # %% [markdown]
-# Compare within a line only: the two networks differ in data and schedule too. Both gain more than forty nats up to $J = 20$. A larger KL term is the price, and the reconstruction pays it back several times over. From 20 to 50 nothing is gained: the change is below two nats, and a nat or so is what another seed makes.
+# Compare within a line only: the two networks differ in data and schedule too. Both gain more than forty nats up to $J = 20$. A larger KL term is the price, and the reconstruction pays it back several times over. From 20 to 50 nothing is gained: the change is below two nats, and a nat or so is what another seed made with $J = 2$.
 #
-# But the two networks leave the surplus in different states. The dense one switches most of it off: with $J = 50$ it uses 19 dimensions, and the other 31 stay at the prior and cost nothing ([section 2.6](02_mlp_vae.ipynb) defines "active"). The convolutional one, after ten epochs with small steps, uses all fifty and pays six nats more KL for five nats of reconstruction.
+# But the two networks leave the surplus in different states. The dense one switches most of it off: with $J = 50$ it uses 19 dimensions, and the other 31 stay at the prior and cost nothing ([section 2.8](02_mlp_vae.ipynb) says what counts as "active"). The convolutional one, after ten epochs with small steps, uses all fifty and pays six nats more KL for five nats of reconstruction.
 #
 # What does $J$ do to the pictures? Ten test images, then their reconstructions with $J = 2$ (this page's network), 5, 10, 20 and 50.
 
@@ -1057,9 +1057,9 @@ vh.plot_images(np.concatenate(rows), columns=10)
 plt.show()
 
 # %% [markdown]
-# And samples: points drawn from the prior and decoded, for the same $J$.
+# With two numbers the two, the five and both fours are lost. With twenty, each digit has its own stroke. Now samples: points drawn from the prior and decoded, for the same $J$; the pictures are pixel means, not coins.
 
-# %% mystnb={"image": {"alt": "Five rows of ten samples, with J = 2, 5, 10, 20 and 50. With 2 and 5 most are soft but readable digits. With 20 and 50 the strokes are firm, and many shapes are no digit at all."}}
+# %% mystnb={"image": {"alt": "Five rows of ten samples, with J = 2, 5, 10, 20 and 50. With 2 and 5 they are soft: most can be read, some are a blur of two digits. With 20 and 50 the strokes are firm, and many shapes are no digit at all."}}
 rows = [model.sample(10, seed=1).numpy(), *(strip(name)[0] for name in more)]
 vh.plot_images(np.concatenate(rows), columns=10)
 plt.show()
@@ -1089,9 +1089,9 @@ assert away["samples, J = 20"][0] > away["samples, J =  5"][0] + 10
 assert away["samples, J = 50"][0] > away["test images"][0] + 10
 
 # %% [markdown]
-# Test images, which no network has seen, lie 35 pixels from their nearest neighbour. Samples with $J = 2$ and $J = 5$ lie about as near. With $J = 20$ and 50 it is more than fifty (each figure is a mean over twenty samples, hence its error of about 3). So the impression is right.
+# Test images, which no network has seen, lie 35 pixels from their nearest neighbour. Samples with $J = 2$ and $J = 5$ lie about as near, with $J = 10$ ten pixels farther, with $J = 20$ and 50 about twenty (each figure is a mean over twenty samples, hence its error of about 3). So the impression is right, with one reservation: the measure does not see blur. A soft mixture of a six and an eight, cut at one half, is a smooth shape that lies near some digit. What it does see is strokes where no digit has them.
 #
-# Why? The decoder is trained where the encoder puts its $z$. With two dimensions the posteriors of 60,000 images cover the whole prior. With twenty, the KL term says that a posterior fills about $e^{-31}$ of the prior, and 60,000 such shares come to some $2 \cdot 10^{-9}$. Most draws from the prior land where no image has ever been. (This is a rough count: it takes the average for every image, and lets the shares not overlap.) So many dimensions describe an image better than few. To *draw* one you need a better prior or a better search; that lies beyond this book.
+# Why? The decoder is trained where the encoder puts its $z$. With two dimensions the posteriors of 60,000 images cover the whole prior. With twenty there are 31 nats of KL. If the prior were the same everywhere, and a posterior a small patch of it, 31 nats would mean that the patch is $e^{-31}$ of the whole, and 60,000 patches some $2 \cdot 10^{-9}$. So most draws from the prior land where no image of the training set has been. How bad that is, the count does not say: a decoder can be right between patches too, and with $J = 10$, where they make up one part in ten thousand, its samples are still half-way. Thus many dimensions describe an image better than few, and a draw from the prior is then no longer a fair sample of images. Mending that takes another prior, which lies beyond this book.
 #
 # **Wider layers.** The tutorial suggests more filters, up to 512 in each layer. Count before you start.
 
@@ -1112,16 +1112,16 @@ assert wide["test_elbo"] > max(s1_elbos) + 1
 print("the wider network leads every stored seed of the other by more than a nat")
 
 # %% [markdown]
-# Four times the work buys two nats, more than another seed makes. But remember section 3.8: the narrow network gained six in fifty epochs, for five times the work. After ten epochs it is time that is missing, more than width. The 512 filters are there for who wants them, `vh.conv_vae(filters=(512, 512))`; they take 121 times the work of the first row, and were not run for this book.
+# Four times the work buys two nats, more than another seed makes. Section 3.8 spent work in another way: fifty epochs of the narrow network, five times the work, brought S4 more than six nats beyond its first ten. So of the two, training longer pays better at this point. (What both together bring was not tried.) The 512 filters are there for whoever wants them, `vh.conv_vae(filters=(512, 512))`; they take 121 times the work of the first row, and were not run for this book.
 #
-# **Colour.** CIFAR-10 has 50,000 training images of 32 × 32 pixels in three channels. `vh.load_cifar10()` fetches it once (up to 170 MB), checks it against its published checksum and keeps it; without a network it says what it tried. Nothing in this chapter was made for one channel, so the network takes colours as they are, here with $J = 64$:
+# **Colour.** CIFAR-10 has 50,000 training images of 32 × 32 pixels in three channels. `vh.load_cifar10()` fetches it once (up to 170 MB), checks it against its published checksum and keeps it; without a network it says what it tried. Nothing in this chapter was made for one channel, so the network takes colours as they are. Here $J = 64$, with ten epochs of Adam, $M = 32$ and a step size of $10^{-3}$:
 #
 # ```python
 # images = vh.load_cifar10()
 # model = vh.conv_vae(latent_dim=64, image_shape=(32, 32, 3), likelihood="gaussian")
 # ```
 #
-# But which likelihood? A pixel of a photograph is no coin: few are black or white. Two densities on $[0, 1]$ are at hand. The **Gaussian** has a mean and a variance of its own for every pixel and channel. The **continuous Bernoulli** of [Loaiza-Ganem & Cunningham 2019](../book/bibliography.md) is $g^{x}(1-g)^{1-x}$ times the constant that makes it a density; it has no width to learn. From top to bottom: test images, their reconstructions by the continuous Bernoulli and by the Gaussian, samples of the one and of the other.
+# But which likelihood? A pixel of a photograph is no coin: few are black or white. Two densities are at hand. The **Gaussian** has a mean and a standard deviation of its own for every pixel and channel; `vh` keeps the latter above one grey level, $1/255$, since a finer width has no meaning in the data and would let the density grow without bound. The **continuous Bernoulli** of [Loaiza-Ganem & Cunningham 2019](../book/bibliography.md) (section 1.7 of chapter 1) is $y^{x}(1-y)^{1-x}$, with $y$ from the decoder, times the constant that makes it a density on $[0, 1]$; it has no width to learn. From top to bottom: test images, their reconstructions by the continuous Bernoulli and by the Gaussian, samples of the one and of the other.
 
 # %% mystnb={"image": {"alt": "Ten photographs in five rows. The test images; two rows of blurred reconstructions that look alike and keep the colours and the rough shapes; samples of the continuous Bernoulli, which are coloured blotches; samples of the Gaussian, also blotches, in calmer colours."}}
 names = ("cifar-continuous-bernoulli", "cifar-gaussian")
@@ -1130,7 +1130,7 @@ vh.plot_images(np.concatenate([one[1], one[2], other[2], one[0], other[0]]), col
 plt.show()
 
 # %% [markdown]
-# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. A level of the file is $1/256$ wide, so its probability is about the density divided by 256 ([Theis et al. 2016](../book/bibliography.md)), and one number costs $8 - \log_2$ density bits. Guessing all levels alike costs 8.
+# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. The file has 256 levels, so the probability of one is about the density divided by 256, as long as the density does not change much within a level ([Theis et al. 2016](../book/bibliography.md)), and one number costs $8 - \log_2$ density bits. Guessing all levels alike costs 8.
 
 # %%
 bits = {}
@@ -1143,7 +1143,7 @@ for name in names:
     print(line, f"KL {result['test_kl']:5.1f}, {result['active_units']} active")
 
 # %% [markdown]
-# Look at the pictures first. The reconstructions of the two can hardly be told apart. The bounds differ by more than two thousand nats, a whole bit for each number. Why? The Gaussian can say *how sure* it is of each number. The continuous Bernoulli cannot: for a mid-grey its density is at most 1, whatever its parameter, and that is 8 bits. How much is lost in this way? Tell each likelihood the true number, and let it choose its best parameter. (The levels 0 and 255 are left out: there the density has no highest value.)
+# Look at the pictures first. The reconstructions of the two can hardly be told apart; the samples are blotches, garish ones and calmer ones. The bounds differ by more than two thousand nats, a whole bit for each number. Why? The Gaussian can say *how sure* it is of each number. The continuous Bernoulli cannot: for a mid-grey its density is at most 1, whatever its parameter, and that is 8 bits. How much is lost in this way? Tell the continuous Bernoulli the true number, and let it choose its best parameter. (The levels 0 and 255 are left out: there its density has no highest value.) Beside it stands a Gaussian that is told the number and is as narrow as `vh` allows.
 
 # %%
 levels = np.arange(1, 255) / 255  # at 0 and 1 the density has no highest value
@@ -1161,7 +1161,7 @@ assert limit < bits[names[0]] < limit + 0.5
 assert bits[names[1]] < limit
 
 # %% [markdown]
-# Even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli. The network's 7.4 are nearly all that this likelihood can do. The Gaussian's limit is far away, and training still moves towards it. So on grey or coloured photographs the likelihood decides, and the pictures do not show it.
+# On the inner levels of these twenty photographs, even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli. Guessing costs 8: of the 0.8 bits there are to be saved, this network saves 0.6. The Gaussian saves 1.6 and is far from its limit. So here the likelihood decides the bound, and the reconstructions do not show it.
 
 
 # %% [markdown]
@@ -1214,11 +1214,11 @@ print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 # - how batch normalisation makes an image's value depend on its company;
 # - estimator A written out, and ten epochs that land where the published ones did;
 # - $\log p(x)$ without a bound, from a grid, and the true posteriors that the encoder has to find;
-# - that the gap here lies almost all in the encoder, and that importance sampling can fall short of $\log p(x)$ by tens of nats;
+# - that the gap here lies almost all in the encoder, and that importance sampling can fall short of $\log p(x)$ by tens of nats on single images;
 # - softplus in place of an exponential, and why probabilities cannot be guarded by clipping in float32;
-# - four versions of MNIST whose figures must not be compared, and fresh coins that improve the encoder and not the decoder;
+# - four versions of MNIST whose figures must not be compared, and fresh coins that bring the bound nearer to $\log p(x)$ and leave $\log p(x)$ where it was;
 # - a scoreboard of five systems, and a ranking on one version of the data;
-# - clothes, photographs and up to fifty latent dimensions: what improves, and that samples get worse while reconstructions get better.
+# - clothes, photographs and many latent dimensions; samples that get worse while reconstructions get better.
 #
 # ## Exercises
 #
