@@ -14,7 +14,7 @@ import pytest
 TRAINING = """
 import contextlib, sys
 import vae_helpers as vh
-import keras, numpy as np, tensorflow as tf
+import keras, numpy as np, tensorflow as tf, tensorflow_probability as tfp
 
 kind, target = sys.argv[1:]
 strategy = None
@@ -37,7 +37,7 @@ def objective(model, x, samples):
         q = model.posterior(share)
         z = q.sample(1, seed=tf.random.experimental.stateless_fold_in(seed, replica))
         reconstruction.append(model.likelihood(z).log_prob(share)[0])
-        kl.append(vh.models.tfd.kl_divergence(q, model.prior))
+        kl.append(tfp.distributions.kl_divergence(q, model.prior))
     reconstruction, kl = tf.concat(reconstruction, 0), tf.concat(kl, 0)
     model.report(reconstruction=reconstruction, kl=kl)
     return reconstruction - kl
@@ -52,7 +52,9 @@ with strategy.scope() if strategy else contextlib.nullcontext():
 training = vh.batches(images, 16, "dynamic", seed=3)
 held_out = vh.batches(images, 16, "threshold", shuffle=False)
 history = model.fit(training, epochs=2, verbose=0, validation_data=held_out).history
-np.savez(target, weights=np.concatenate([v.numpy().ravel() for v in model.trainable_variables]), **history)
+weights = np.concatenate([v.numpy().ravel() for v in model.trainable_variables])
+reconstructions = model.reconstruct(vh.binarize(images, "none")).numpy()  # outside the strategy, as a reader would
+np.savez(target, weights=weights, reconstructions=reconstructions, **history)
 """
 
 

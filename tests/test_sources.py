@@ -389,6 +389,14 @@ def finish(process: subprocess.Popen) -> str:
     return output.strip()
 
 
+def load_and_print_the_warnings() -> None:
+    """Called in a child: the images arrive, and what was warned of is printed, their number first."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert_small(sources.load_arrays("small"))
+    print(len(caught), *(warning.message for warning in caught))
+
+
 def test_a_read_only_folder_is_not_used():
     # Not tmp_path: pytest's folders are closed to other users. Permission bits mean nothing to root, so the child
     # becomes nobody.
@@ -401,10 +409,7 @@ def test_a_read_only_folder_is_not_used():
             sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
             if os.geteuid() == 0:  # after the imports: nobody may be unable to read Python's library
                 os.setuid(65534)
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                test_sources.assert_small(sources.load_arrays("small"))
-            print(len(caught), caught[0].message)
+            test_sources.load_and_print_the_warnings()
         """
         assert finish(child(code, folder)).startswith("1 Small is not kept for next time: [Errno 13]")
         assert os.listdir(folder / "small") == []
@@ -444,10 +449,7 @@ def test_a_full_disk_costs_the_cache_and_not_the_images(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails as it does on a full disk
         sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
         resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            test_sources.assert_small(sources.load_arrays("small"))
-        print(len(caught), caught[0].message)
+        test_sources.load_and_print_the_warnings()
     """
     assert finish(child(code, tmp_path)).startswith("1 Small is not kept for next time: [Errno 27]")
     assert os.listdir(tmp_path / "small") == []

@@ -1,0 +1,101 @@
+"""The same networks in JAX, a whole epoch under `lax.scan` in one compiled program, the optimiser Optax's Adam."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import numpy as np
+import optax
+from jax import lax
+from jax import numpy as jnp
+from serve import serve
+
+
+def dense(x, w, b):
+    return x @ w + b
+
+
+def convolution(x, w, b):
+    return lax.conv_general_dilated(x, w, (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")) + b
+
+
+def transposed(x, w, b, stride):
+    axes = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_transpose(x, w, (stride, stride), "SAME", dimension_numbers=axes, transpose_kernel=True) + b
+
+
+def mlp_encode(p, x):
+    h = jax.nn.relu(dense(x.reshape(len(x), -1), *p[0:2]))
+    h = jax.nn.relu(dense(h, *p[2:4]))
+    return dense(h, *p[4:6])
+
+
+def mlp_decode(p, z):
+    h = jax.nn.relu(dense(z, *p[6:8]))
+    h = jax.nn.relu(dense(h, *p[8:10]))
+    return dense(h, *p[10:12]).reshape(-1, 28, 28, 1)
+
+
+def conv_encode(p, x):
+    h = jax.nn.relu(convolution(x, *p[0:2]))
+    h = jax.nn.relu(convolution(h, *p[2:4]))
+    return dense(h.reshape(len(h), -1), *p[4:6])
+
+
+def conv_decode(p, z):
+    h = jax.nn.relu(dense(z, *p[6:8])).reshape(-1, 7, 7, 32)
+    h = jax.nn.relu(transposed(h, *p[8:10], 2))
+    h = jax.nn.relu(transposed(h, *p[10:12], 2))
+    return transposed(h, *p[12:14], 1)
+
+
+class Scan:
+    def __init__(self, network: str, batch_size: int, learning_rate: float, images: np.ndarray, weights: list):
+        encode, decode = {"mlp": (mlp_encode, mlp_decode), "conv": (conv_encode, conv_decode)}[network]
+        self._encode, self._decode = jax.jit(encode), jax.jit(decode)
+        self.parameters = [jnp.asarray(w) for w in weights]
+        optimizer = optax.adam(learning_rate)
+        self.state, self.key = optimizer.init(self.parameters), jax.random.key(0)
+        self.bits = jnp.asarray(images >= 128)
+        steps = len(images) // batch_size
+
+        def negative_elbo(p, x, key):
+            mean, log_variance = jnp.split(encode(p, x), 2, axis=-1)
+            z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+            kl = 0.5 * (mean**2 + jnp.exp(log_variance) - log_variance - 1).sum(-1)
+            pixels = optax.sigmoid_binary_cross_entropy(decode(p, z), x).sum((1, 2, 3))
+            return (pixels + kl).mean()
+
+        @functools.partial(jax.jit, donate_argnums=(0, 1))
+        def epoch(parameters, state, key, bits):
+            order_key, noise_key = jax.random.split(key)
+            order = jax.random.permutation(order_key, len(bits))[: steps * batch_size].reshape(steps, batch_size)
+
+            def step(carry, given):
+                parameters, state = carry
+                chosen, key = given
+                x = bits[chosen].astype(jnp.float32)
+                loss, gradients = jax.value_and_grad(negative_elbo)(parameters, x, key)
+                updates, state = optimizer.update(gradients, state)
+                return (optax.apply_updates(parameters, updates), state), loss
+
+            carry, losses = lax.scan(step, (parameters, state), (order, jax.random.split(noise_key, steps)))
+            return *carry, losses.mean()
+
+        self._epoch = epoch
+
+    def epoch(self) -> None:
+        self.key, key = jax.random.split(self.key)
+        self.parameters, self.state, loss = self._epoch(self.parameters, self.state, key, self.bits)
+        loss.block_until_ready()
+
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(self._encode(self.parameters, x))
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        return np.asarray(self._decode(self.parameters, z))
+
+
+if __name__ == "__main__":
+    serve({"scan": Scan})
