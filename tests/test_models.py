@@ -232,6 +232,28 @@ def test_the_same_seed_gives_the_same_weights(small_vae, grey_images):
     assert np.abs(graph - reference).max() > 1e-3
 
 
+def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images):
+    images = np.tile(to_uint8(grey_images), (20, 1, 1, 1))
+    training = vh.batches(images, 8, "dynamic", seed=3)  # 80 steps
+    seen, weights = [], []
+    epochs_only = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    every_step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    for callback, steps in ((epochs_only, 4), (every_step, 1)):
+        model = small_vae()
+        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a)
+        model.fit(vh.batches(images, 8, "dynamic", seed=3), verbose=0, callbacks=[callback])
+        assert model.steps_per_execution == steps
+        weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
+    assert seen == [0, *range(80)]
+    np.testing.assert_array_equal(*weights)
+    model.fit(training, verbose=0)  # the same model, without the callback that asked
+    assert model.steps_per_execution == 4
+    model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7)
+    model.fit(training, verbose=0)
+    assert model.steps_per_execution == 7
+    assert model.get_compile_config()["steps_per_execution"] == 7
+
+
 def test_regularisers_count(small_vae, grey_images):
     model = small_vae()
 
@@ -374,7 +396,7 @@ def test_a_loss_that_is_no_number_stops_training_and_says_where(small_vae, grey_
         model.optimizer.learning_rate = float("nan")  # the step of epoch 2 ruins the weights, the next one shows it
 
     model.optimizer.learning_rate = 1e-4
-    with pytest.raises(FloatingPointError, match=r"nan in epoch 2, step 2"):
+    with pytest.raises(FloatingPointError, match=r"nan in epoch 2, by step 2"):
         model.fit(good, epochs=5, verbose=0, callbacks=[seen])
 
 

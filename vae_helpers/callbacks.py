@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+_STEP_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+
+
+def sees_every_step(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback does something at training steps, and not only at epochs."""
+    hooks = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in _STEP_HOOKS)
+    return any(getattr(hook, "__func__", hook) is not base for hook, base in hooks)
+
+
 class StopWhenNotFinite(keras.callbacks.Callback):
     """Ends training at the first loss that is not a number, instead of training on with ruined weights."""
 
@@ -23,7 +32,7 @@ class StopWhenNotFinite(keras.callbacks.Callback):
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"The loss became {loss} in epoch {self._epoch + 1}, step {batch + 1}: expected a finite number. "
+                f"The loss became {loss} in epoch {self._epoch + 1}, by step {batch + 1}: expected a finite number. "
                 "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
                 "seed."
             )

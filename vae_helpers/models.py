@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .callbacks import KeepOrder, StopWhenNotFinite
+from .callbacks import KeepOrder, StopWhenNotFinite, sees_every_step
 from .data import check_images
 from .progress import TrainingTable
 
@@ -119,7 +119,7 @@ class VAE(keras.Model):
         self._evaluation_seeds = keras.random.SeedGenerator(0)
         self._step = _Step()
         self._averages = {name: keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")}
-        self.objective, self.samples = None, 1
+        self.objective, self.samples, self._chooses_steps = None, 1, True
         self.built = True  # both networks are
 
     # --- the three distributions -------------------------------------------------------------------------------
@@ -210,6 +210,7 @@ class VAE(keras.Model):
         objective: Callable[[VAE, tf.Tensor, int], tf.Tensor] | None = None,
         samples: int = 1,
         jit_compile: bool | str = "auto",
+        steps_per_execution: int | str = "auto",
         **kwargs,
     ) -> None:
         """Sets what `fit` maximises and how.
@@ -219,7 +220,9 @@ class VAE(keras.Model):
             objective: a function of `(model, x, samples)` that returns nats per image [n], e.g. `vh.sgvb_b`.
             samples: L (or k for `vh.iwae`), the number of z drawn for an image.
             jit_compile: whether XLA compiles the step; `"auto"` asks `prefers_xla`.
-            **kwargs: `steps_per_execution`, `run_eagerly`, `auto_scale_loss`: as in Keras.
+            steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, one
+                step if a callback wants to see each. The weights come out the same.
+            **kwargs: `run_eagerly`, `auto_scale_loss`: as in Keras.
 
         Raises:
             ValueError: no objective was given.
@@ -232,7 +235,9 @@ class VAE(keras.Model):
         if jit_compile == "auto":
             jit_compile = self.prefers_xla
         self.objective, self.samples = objective, samples
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self._chooses_steps = steps_per_execution == "auto"
+        steps = 1 if self._chooses_steps else steps_per_execution
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, steps_per_execution=steps, **kwargs)
 
     @property
     def prefers_xla(self) -> bool:
@@ -260,6 +265,7 @@ class VAE(keras.Model):
         elif isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         if not isinstance(callbacks, keras.callbacks.CallbackList):
+            self._choose_steps(x, batch_size, callbacks or [])
             callbacks = [*(callbacks or []), StopWhenNotFinite()]
             if hasattr(x, "epochs"):
                 callbacks.append(KeepOrder(x))
@@ -267,6 +273,21 @@ class VAE(keras.Model):
                 callbacks.append(TrainingTable())
         verbose = 0 if verbose == "auto" else verbose
         return super().fit(x, None, batch_size, epochs, verbose, callbacks, **kwargs)
+
+    def _choose_steps(self, x, batch_size: int | None, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Lets 20 times an epoch return to Python, unless `compile` was told another number."""
+        if not self._chooses_steps:
+            return
+        steps = 1
+        if isinstance(x, tf.data.Dataset):
+            epoch = int(x.cardinality())  # negative when unknown
+        else:
+            epoch = math.ceil(len(x) / (batch_size or 32)) if hasattr(x, "__len__") else 0
+        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
+        if alone and not self.run_eagerly and not any(map(sees_every_step, callbacks)):
+            steps = max(1, epoch // 20)
+        if steps != self.steps_per_execution:
+            self.steps_per_execution, self.train_function, self.test_function = steps, None, None
 
     def evaluate(self, x=None, y=None, *args, verbose=0, **kwargs):
         """As `keras.Model.evaluate`; every call draws the same noise, so that two epochs differ only by the weights."""
@@ -339,7 +360,7 @@ class VAE(keras.Model):
             "optimizer": keras.saving.serialize_keras_object(self.optimizer),
             "objective": keras.saving.serialize_keras_object(self.objective),
             "samples": self.samples,
-            "steps_per_execution": self.steps_per_execution,
+            "steps_per_execution": "auto" if self._chooses_steps else self.steps_per_execution,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
