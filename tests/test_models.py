@@ -248,6 +248,9 @@ def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, 
     np.testing.assert_array_equal(*weights)
     model.fit(training, verbose=0)  # the same model, without the callback that asked
     assert model.steps_per_execution == 4
+    before = model.optimizer.iterations.numpy()
+    model.fit(training, verbose=0, steps_per_epoch=5)  # fewer than 20, and no multiple of 4
+    assert model.optimizer.iterations.numpy() - before == 5
     model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7)
     model.fit(training, verbose=0)
     assert model.steps_per_execution == 7

@@ -221,7 +221,7 @@ class VAE(keras.Model):
             samples: L (or k for `vh.iwae`), the number of z drawn for an image.
             jit_compile: whether XLA compiles the step; `"auto"` asks `prefers_xla`.
             steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, one
-                step if a callback wants to see each. The weights come out the same.
+                step if a callback wants to see each or `fit` counts steps. The weights come out the same.
             **kwargs: `run_eagerly`, `auto_scale_loss`: as in Keras.
 
         Raises:
@@ -265,7 +265,9 @@ class VAE(keras.Model):
         elif isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            self._choose_steps(x, batch_size, callbacks or [])
+            # Keras would round a given number of steps up to whole executions: then it is one step an execution.
+            counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
+            self._choose_steps(None if counted else x, batch_size, callbacks or [])
             callbacks = [*(callbacks or []), StopWhenNotFinite()]
             if hasattr(x, "epochs"):
                 callbacks.append(KeepOrder(x))
@@ -284,7 +286,7 @@ class VAE(keras.Model):
         else:
             epoch = math.ceil(len(x) / (batch_size or 32)) if hasattr(x, "__len__") else 0
         alone = tf.distribute.get_strategy().num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
-        if alone and not self.run_eagerly and not any(map(sees_every_step, callbacks)):
+        if x is not None and alone and not self.run_eagerly and not any(map(sees_every_step, callbacks)):
             steps = max(1, epoch // 20)
         if steps != self.steps_per_execution:
             self.steps_per_execution, self.train_function, self.test_function = steps, None, None
