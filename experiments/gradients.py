@@ -6,6 +6,8 @@
 Each network is trained with estimator B on thresholded MNIST and measured at three stages: before training, after its
 first epoch, and at the end. A measurement holds weights and images fixed and lets only the noise ε vary. It is made on
 `BLOCKS` minibatches, with the same images and the same ε for every estimator; the spread over them gives intervals.
+How much the mean gradient differs from one minibatch to the next is measured besides: training has that noise as well,
+whatever the estimator.
 """
 
 from __future__ import annotations
@@ -43,53 +45,81 @@ class Network:
     stages: dict[str, int]  # epochs trained
     images: int  # in a measured minibatch
     tighter: bool = False  # whether the importance-weighted bounds are measured too
+    seeds: tuple[int, ...] = (0,)
 
 
 DENSE = Network(mlp(hidden=(512, 256)), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 30}, images=100)
 CONVOLUTIONAL = Network(conv(), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 10}, images=20)
 NETWORKS = {
     "mlp-j2": DENSE,
-    "mlp-j20": dataclasses.replace(DENSE, build=mlp(hidden=(512, 256), latent_dim=20), tighter=True),
+    "mlp-j20": dataclasses.replace(DENSE, build=mlp(hidden=(512, 256), latent_dim=20), tighter=True, seeds=(0, 1)),
     "conv-j2": CONVOLUTIONAL,
     "conv-j20": dataclasses.replace(CONVOLUTIONAL, build=conv(latent_dim=20)),
 }
 
 
-def by_group(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, float]:
-    """Sums over the entries that belong to μ, to the raw scale, to the rest of the encoder and to the decoder.
+def groups(model: vh.VAE) -> dict[str, list[tuple[str, slice]]]:
+    """Which entries of the gradient belong to μ, to the raw scale, to the rest of the encoder and to the decoder: paths
+    of variables, each with a slice of its last axis.
 
     The encoder's last layer holds both heads: its first J outputs are μ.
     """
-    head = {variable.path for variable in model.encoder.layers[-1].trainable_variables}
-    decoder = {variable.path for variable in model.decoder.trainable_variables}
-    sums = {"mu": 0.0, "scale": 0.0, "encoder": 0.0, "decoder": 0.0}
-    for path, values in entries.items():
-        values = values.astype(float)
-        if path in head:
-            sums["mu"] += values[..., : model.latent_dim].sum()
-            sums["scale"] += values[..., model.latent_dim :].sum()
-        else:
-            sums["decoder" if path in decoder else "encoder"] += values.sum()
-    return sums
+    head = [variable.path for variable in model.encoder.layers[-1].trainable_variables]
+    rest = [v.path for v in model.encoder.trainable_variables if v.path not in head]
+    whole, half = slice(None), model.latent_dim
+    return {
+        "mu": [(path, slice(half)) for path in head],
+        "scale": [(path, slice(half, None)) for path in head],
+        "encoder": [(path, whole) for path in rest],
+        "decoder": [(variable.path, whole) for variable in model.decoder.trainable_variables],
+    }
+
+
+def by_group(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, float]:
+    """Sums over the entries of each of the `groups`."""
+    return {
+        name: float(sum(entries[path][..., part].sum(dtype=float) for path, part in parts))
+        for name, parts in groups(model).items()
+    }
+
+
+def by_latent(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """The same sums of the two heads, one for each latent dimension."""
+    result = {}
+    for name in ("mu", "scale"):
+        parts = [entries[path][..., part] for path, part in groups(model)[name]]
+        sums = sum(values.reshape(-1, model.latent_dim).sum(axis=0, dtype=float) for values in parts)
+        result[name] = sums.tolist()
+    return result
 
 
 def measure(model: vh.VAE, blocks: list[np.ndarray], objective: Callable, samples: int, repeats: int) -> dict:
-    """Lists over the blocks: variances of value and gradient by group, squared mean gradient, seconds a gradient."""
+    """By name, lists over the blocks: variances of value and gradient by group and by latent dimension, squared mean
+    gradient, seconds a gradient; and `between_GROUP`, one number, the variance of the mean gradient over the blocks."""
     meter = vh.GradientMeter(model, objective, samples)
     meter(blocks[0], repeats=2)  # compiles
-    lists: dict[str, list[float]] = {}
+    lists: dict[str, list] = {}
+    means, variances = [], []
     for seed, x in enumerate(blocks):
         start = time.perf_counter()
         moments = meter(x, repeats, seed=seed)
         found = {"seconds": (time.perf_counter() - start) / repeats, "value": moments.value_variance}
         variance = by_group(model, moments.variance)
         found |= {f"variance_{group}": value for group, value in variance.items()}
+        found |= {f"variance_{head}_by_latent": values for head, values in by_latent(model, moments.variance).items()}
         # The squared mean of noisy draws is too large by its variance over their number.
         squared = by_group(model, {path: mean.astype(float) ** 2 for path, mean in moments.mean.items()})
         found |= {f"squared_mean_{group}": squared[group] - variance[group] / repeats for group in squared}
         for name, value in found.items():
-            lists.setdefault(name, []).append(float(value))
-    return lists
+            lists.setdefault(name, []).append(value)
+        means.append(moments.mean)
+        variances.append(variance)
+    spread = by_group(
+        model, {path: np.var([mean[path] for mean in means], axis=0, ddof=1, dtype=float) for path in means[0]}
+    )
+    # The spread of the blocks' means holds the noise of each mean as well.
+    noise = {group: np.mean([variance[group] for variance in variances]) / repeats for group in spread}
+    return lists | {f"between_{group}": float(spread[group] - noise[group]) for group in spread}
 
 
 def measure_stages(network: Network, seed: int = 0):
@@ -110,7 +140,15 @@ def measure_stages(network: Network, seed: int = 0):
             for objectives, table in ((ESTIMATORS, REPEATS), (TIGHTER if network.tighter else {}, REPEATS_TIGHTER))
             for name, objective in objectives.items()
         }
-        yield stage, {"epochs": epochs, "test_elbo": vh.elbo(model, held_out), "estimators": measured}
+        yield (
+            stage,
+            {
+                "epochs": epochs,
+                "test_elbo": vh.elbo(model, held_out),
+                "kl_by_latent": vh.kl_per_dimension(model, np.concatenate(blocks)).tolist(),
+                "estimators": measured,
+            },
+        )
 
 
 def main() -> None:
@@ -121,28 +159,30 @@ def main() -> None:
     for name in arguments.networks or NETWORKS:
         if name not in NETWORKS:
             parser.error(f"unknown network {name}: expected some of {', '.join(NETWORKS)}")
-        path = RESULTS / f"gradients-{name}.json"
-        if path.exists() and not arguments.force:
-            print(f"{path.name} is there")
-            continue
-        network, begun = NETWORKS[name], provenance()
-        stages = {}
-        for stage, measured in measure_stages(network):
-            print(f"{name}, {stage}: test ELBO {measured['test_elbo']:.2f}", flush=True)
-            stages[stage] = measured
-        write(
-            path,
-            {
-                "network": name,
-                "seed": 0,
-                "data": "MNIST, threshold",
-                "images": network.images,
-                "repeats": REPEATS,
-                "repeats_tighter": REPEATS_TIGHTER,
-                "stages": stages,
-                "provenance": begun,
-            },
-        )
+        network = NETWORKS[name]
+        for seed in network.seeds:
+            path = RESULTS / f"gradients-{name}-seed{seed}.json"
+            if path.exists() and not arguments.force:
+                print(f"{path.name} is there")
+                continue
+            begun = provenance()
+            stages = {}
+            for stage, measured in measure_stages(network, seed):
+                print(f"{path.stem}, {stage}: test ELBO {measured['test_elbo']:.2f}", flush=True)
+                stages[stage] = measured
+            write(
+                path,
+                {
+                    "network": name,
+                    "seed": seed,
+                    "data": "MNIST, threshold",
+                    "images": network.images,
+                    "repeats": REPEATS,
+                    "repeats_tighter": REPEATS_TIGHTER,
+                    "stages": stages,
+                    "provenance": begun,
+                },
+            )
 
 
 if __name__ == "__main__":

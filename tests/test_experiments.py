@@ -155,6 +155,8 @@ def test_groups_of_a_gradient_cover_it_once(network):
     below = model.encoder.layers[-1].input.shape[-1]
     assert sums["mu"] == sums["scale"] == (below + 1) * model.latent_dim
     assert sums["decoder"] == model.decoder.count_params()
+    for head, values in gradients.by_latent(model, ones).items():
+        assert values == [below + 1] * model.latent_dim and sum(values) == sums[head]
 
 
 def test_a_measurement_of_gradients_in_small(grey_images, small_vae, posterior_off_the_prior):
@@ -165,14 +167,30 @@ def test_a_measurement_of_gradients_in_small(grey_images, small_vae, posterior_o
         name: gradients.measure(model, blocks, objective, samples=1, repeats=200)
         for name, objective in gradients.ESTIMATORS.items()
     }
-    for lists in found.values():
-        assert all(len(values) == 2 and np.all(np.isfinite(values)) for values in lists.values())
+    for measured in found.values():
+        assert all(np.all(np.isfinite(values)) for values in measured.values())
+        lists = {name: values for name, values in measured.items() if not name.startswith("between_")}
+        assert all(len(values) == 2 for values in lists.values()) and len(measured) == len(lists) + 4
+        for head in ("mu", "scale"):
+            by_latent = np.array(measured[f"variance_{head}_by_latent"])
+            assert by_latent.shape == (2, model.latent_dim)
+            np.testing.assert_allclose(by_latent.sum(axis=1), measured[f"variance_{head}"], rtol=1e-5)
     for name in ("a", "path", "score"):
         np.testing.assert_allclose(found[name]["variance_decoder"], found["b"]["variance_decoder"], rtol=1e-3)
     assert np.mean(found["score"]["variance_mu"]) > 5 * np.mean(found["a"]["variance_mu"])
     of_five = gradients.measure(model, blocks, vh.sgvb_b, samples=5, repeats=200)
     for key in ("value", "variance_mu", "variance_scale", "variance_decoder"):
         assert 3.5 < np.mean(found["b"][key]) / np.mean(of_five[key]) < 7, key
+
+
+def test_the_spread_between_minibatches_leaves_out_the_noise_within(grey_images, small_vae, posterior_off_the_prior):
+    model = posterior_off_the_prior(small_vae(hidden=(6,)))
+    same = gradients.measure(model, [grey_images[:8]] * 20, vh.sgvb_b, samples=1, repeats=20)
+    other = gradients.measure(model, [grey_images[:8], grey_images[8:16]] * 10, vh.sgvb_b, samples=1, repeats=20)
+    for group in ("mu", "scale", "encoder", "decoder"):
+        noise = np.mean(same[f"variance_{group}"]) / 20
+        assert abs(same[f"between_{group}"]) < noise / 2, group  # one minibatch, other ε: nothing lies between
+        assert other[f"between_{group}"] > 2 * noise, group
 
 
 def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
@@ -188,6 +206,7 @@ def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
     assert stages["start"]["test_elbo"] != stages["end"]["test_elbo"]
     assert set(stages["end"]["estimators"]) == {"a", "b", "path", "score", "iwae", "dreg"}
     assert len(stages["end"]["estimators"]["b"]["1"]["variance_mu"]) == 2
+    assert len(stages["end"]["kl_by_latent"]) == 2
 
 
 def test_a_tighter_bound_is_stored_beside_the_elbo(grey_images):
