@@ -2,28 +2,38 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The first interpreter that is Python 3.11 or newer (override with `make PYTHON=...`).
+# The first interpreter that is Python 3.11, 3.12 or 3.13 (override with `make PYTHON=...`): TensorFlow 2.21 has no
+# wheel for 3.14.
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$p && break; done)
+	$$p -c '$(SUITABLE)' 2>/dev/null && command -v $$p && break; done)
 BIN := .venv/bin
 READY := .venv/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench lighthouse links pins check data repository clean
+.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench versions lighthouse links pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # uv only speeds the installation up; `pip install -r requirements.txt -e .` does the same.
 $(READY): requirements.txt pyproject.toml
-	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: name one: make PYTHON=/path/to/python3"; exit 1; }
 	@echo "Creating .venv with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv .venv || { echo "Could not create .venv; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet uv==0.13.8
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# pip, not uv: it also takes a wheel that the machine's pip configuration offers, such as PyTorch's for the CPU alone.
+.venv-peers/.ready: benchmarks/peers/requirements.txt | $(READY)
+	@echo "Creating .venv-peers: PyTorch and JAX, for the speed measurements ..."
+	@$(BIN)/python -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet -r $<
 	@touch $@
 
 python:  # the interpreter that make would use
@@ -52,15 +62,19 @@ lab: $(READY) data  ## open the chapters in JupyterLab
 notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=02_mlp_vae
 	@$(BIN)/python tools/execute.py $(NB)
 
-scoreboard: $(READY) data  ## run what has no stored result yet (all of it takes eight hours), then make the table
+scoreboard: $(READY) data  ## run what has no stored result yet (from nothing, a day or more), then make the table
 	@$(BIN)/python experiments/run.py
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
 
 explorer: $(READY) data  ## export the decoder of the first page's latent explorer again
 	@$(BIN)/python tools/export_explorer.py
 
-bench: $(READY) data  ## measure speed, everything side by side (about six minutes, on a machine that does nothing else)
+bench: $(READY) .venv-peers/.ready data  ## measure speed, everything side by side (about an hour and a quarter, on a machine that does nothing else)
 	@$(BIN)/python benchmarks/animation.py
+	@$(BIN)/python benchmarks/speed.py
+
+versions: $(READY) data  ## try the package on each TensorFlow it allows and each Python at hand (about ninety minutes)
+	@$(BIN)/python tools/versions.py
 
 pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \
@@ -82,6 +96,6 @@ repository:  ## point every link at your fork: make repository URL=https://githu
 	@$(PYTHON) tools/set_repository.py $(URL)
 
 clean:  ## remove everything that make created (the data cache stays)
-	rm -rf .venv _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info
+	rm -rf .venv .venv-peers _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +

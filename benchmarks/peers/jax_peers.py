@@ -1,4 +1,4 @@
-"""The same networks in JAX, a whole epoch under `lax.scan` in one compiled program, the optimiser Optax's Adam."""
+"""The same networks in JAX with Optax's Adam: a whole epoch in one compiled program, or a compiled step a minibatch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def conv_decode(p, z):
     return transposed(h, *p[12:14], 1)
 
 
-class Scan:
+class Peer:
     def __init__(self, network: str, batch_size: int, learning_rate: float, images: np.ndarray, weights: list):
         encode, decode = {"mlp": (mlp_encode, mlp_decode), "conv": (conv_encode, conv_decode)}[network]
         self._encode, self._decode = jax.jit(encode), jax.jit(decode)
@@ -58,7 +58,7 @@ class Scan:
         optimizer = optax.adam(learning_rate)
         self.state, self.key = optimizer.init(self.parameters), jax.random.key(0)
         self.bits = jnp.asarray(images >= 128)
-        steps = len(images) // batch_size
+        self.batch_size, self.steps = batch_size, len(images) // batch_size
 
         def negative_elbo(p, x, key):
             mean, log_variance = jnp.split(encode(p, x), 2, axis=-1)
@@ -67,28 +67,23 @@ class Scan:
             pixels = optax.sigmoid_binary_cross_entropy(decode(p, z), x).sum((1, 2, 3))
             return (pixels + kl).mean()
 
-        @functools.partial(jax.jit, donate_argnums=(0, 1))
-        def epoch(parameters, state, key, bits):
-            order_key, noise_key = jax.random.split(key)
-            order = jax.random.permutation(order_key, len(bits))[: steps * batch_size].reshape(steps, batch_size)
+        def update(parameters, state, bits, chosen, key):
+            x = bits[chosen].astype(jnp.float32)
+            loss, gradients = jax.value_and_grad(negative_elbo)(parameters, x, key)
+            updates, state = optimizer.update(gradients, state)
+            return optax.apply_updates(parameters, updates), state, loss
 
-            def step(carry, given):
-                parameters, state = carry
-                chosen, key = given
-                x = bits[chosen].astype(jnp.float32)
-                loss, gradients = jax.value_and_grad(negative_elbo)(parameters, x, key)
-                updates, state = optimizer.update(gradients, state)
-                return (optax.apply_updates(parameters, updates), state), loss
+        self.prepare(update)
 
-            carry, losses = lax.scan(step, (parameters, state), (order, jax.random.split(noise_key, steps)))
-            return *carry, losses.mean()
+    def shuffled(self, key):
+        """An epoch's minibatches, image numbers [steps, M], and a key for the noise of each; traced into a program."""
+        order_key, noise_key = jax.random.split(key)
+        order = jax.random.permutation(order_key, len(self.bits))[: self.steps * self.batch_size]
+        return order.reshape(self.steps, self.batch_size), jax.random.split(noise_key, self.steps)
 
-        self._epoch = epoch
-
-    def epoch(self) -> None:
+    def next_key(self):
         self.key, key = jax.random.split(self.key)
-        self.parameters, self.state, loss = self._epoch(self.parameters, self.state, key, self.bits)
-        loss.block_until_ready()
+        return key
 
     def encode(self, x: np.ndarray) -> np.ndarray:
         return np.asarray(self._encode(self.parameters, x))
@@ -97,5 +92,46 @@ class Scan:
         return np.asarray(self._decode(self.parameters, z))
 
 
+class Scan(Peer):
+    """A whole epoch in one compiled program: nothing returns to Python before its end."""
+
+    def prepare(self, update) -> None:
+        @functools.partial(jax.jit, donate_argnums=(0, 1))
+        def epoch(parameters, state, bits, key):
+            def step(carry, given):
+                parameters, state, loss = update(*carry, bits, *given)
+                return (parameters, state), loss
+
+            carry, losses = lax.scan(step, (parameters, state), self.shuffled(key))
+            return *carry, losses.mean()
+
+        self._epoch = epoch
+
+    def epoch(self) -> None:
+        self.parameters, self.state, loss = self._epoch(self.parameters, self.state, self.bits, self.next_key())
+        loss.block_until_ready()
+
+
+class Steps(Peer):
+    """One call of a compiled step a minibatch, from a loop in Python; the step gathers its images itself.
+
+    XLA's CPU backend takes a slow path for a convolution inside a loop (JAX's issue 12868): under `lax.scan` an epoch
+    of the convolutional network takes many minutes. There a compiled step is the fair peer.
+    """
+
+    def prepare(self, update) -> None:
+        @functools.partial(jax.jit, donate_argnums=(0, 1))
+        def step(parameters, state, bits, order, keys, number):
+            return update(parameters, state, bits, order[number], keys[number])
+
+        self._step, self._shuffled = step, jax.jit(self.shuffled)
+
+    def epoch(self) -> None:
+        order, keys = self._shuffled(self.next_key())
+        for number in range(self.steps):
+            self.parameters, self.state, loss = self._step(self.parameters, self.state, self.bits, order, keys, number)
+        loss.block_until_ready()
+
+
 if __name__ == "__main__":
-    serve({"scan": Scan})
+    serve({"scan": Scan, "steps": Steps})
