@@ -54,6 +54,8 @@ held_out = vh.batches(images, 16, "threshold", shuffle=False)
 history = model.fit(training, epochs=2, verbose=0, validation_data=held_out).history
 weights = np.concatenate([v.numpy().ravel() for v in model.trainable_variables])
 reconstructions = model.reconstruct(vh.binarize(images, "none")).numpy()  # outside the strategy, as a reader would
+model._choose_steps(vh.batches(images, 1), None, [])  # outside the scope, as `fit` is called
+assert model.steps_per_execution == (2 if kind == "one" else 1)
 np.savez(target, weights=weights, reconstructions=reconstructions, **history)
 """
 

@@ -5,7 +5,7 @@
 
 The package's own tests run, then chapter 1 from first cell to last: its asserts are the proof, since its committed
 outputs belong to the pinned versions. Results go to benchmarks/results/versions.json, the book's table to versions.md.
-A Python that `uv` does not find on this machine is left out.
+A Python that `uv` does not find on this machine is left out. A pair for which there are no wheels is told as such.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def summary(output: str) -> str:
 
 
 def attempt(tensorflow: str, python: str) -> dict:
-    """Installs and tests one pair; "works" is false if anything failed, and "tests" says what."""
+    """Installs and tests one pair; "works" is false if anything failed, and "tests" says what. It is null where the
+    packages cannot be installed together."""
     started = time.monotonic()
-    result = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "works": False}
+    result = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "works": None}
     with tempfile.TemporaryDirectory() as folder:
         binaries = Path(folder) / "env" / "bin"
 
@@ -119,7 +120,7 @@ def main() -> None:
         results = {name: results[name] for name in known if name in results}
         RESULT.write_text(json.dumps(results, indent=1) + "\n")
         RESULT.with_suffix(".md").write_text(table(results) + "\n")
-    sys.exit(any(not result["works"] for result in results.values()))
+    sys.exit(any(result["works"] is False for result in results.values()))
 
 
 if __name__ == "__main__":

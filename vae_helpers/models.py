@@ -245,7 +245,7 @@ class VAE(keras.Model):
 
         Never where several replicas share a step: that has not been tried.
         """
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        if self.distribute_strategy.num_replicas_in_sync > 1:
             return False
         has_convolution = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
         return bool(tf.config.list_physical_devices("GPU")) or not has_convolution
@@ -285,7 +285,7 @@ class VAE(keras.Model):
             epoch = int(x.cardinality())  # negative when unknown
         else:
             epoch = math.ceil(len(x) / (batch_size or 32)) if hasattr(x, "__len__") else 0
-        alone = tf.distribute.get_strategy().num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
+        alone = self.distribute_strategy.num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
         if x is not None and alone and not self.run_eagerly and not any(map(sees_every_step, callbacks)):
             steps = max(1, epoch // 20)
         if steps != self.steps_per_execution:

@@ -218,7 +218,7 @@ def _size(folder: str) -> int:
     return total
 
 
-DEFAULT_SETS = ("mnist", "fashion_mnist")  # what the chapters need
+DEFAULT_SETS = ("mnist", "fashion_mnist")  # what the chapters and the tests need
 SETS = {  # by the name of the sub-folder
     "mnist": ImageSet(
         "MNIST",
