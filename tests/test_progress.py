@@ -5,12 +5,25 @@ import pty
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import keras
 import nbformat
+import numpy as np
 import pytest
+import tensorflow as tf
 from nbclient import NotebookClient
 
-from vae_helpers.progress import LiveText, Progress, format_seconds
+import vae_helpers as vh
+from vae_helpers.progress import (
+    LiveText,
+    Progress,
+    TrainingTable,
+    device_name,
+    format_seconds,
+    peak_memory,
+    report_page,
+)
 
 SCRIPT = """
 from vae_helpers.progress import LiveText, Progress
@@ -98,3 +111,36 @@ def test_the_status_is_drawn_no_more_often_than_asked(monkeypatch):
     for _ in range(100):
         text.status("later")
     assert len(drawn) == 1
+
+
+def test_the_first_table_names_the_device_and_no_other_does(capsys, monkeypatch, small_vae, grey_images):
+    monkeypatch.setattr(TrainingTable, "_has_named_device", False)
+    model = small_vae()
+    model.compile("adam", objective=vh.sgvb_b)
+    for _ in range(2):
+        model.fit(vh.batches(np.uint8(255 * grey_images), 8), epochs=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"trained on: {device_name()}"
+    assert len([line for line in lines if line.startswith("trained on")]) == 1
+
+
+def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a", "b"] if kind == "GPU" else [])
+    details = {"a": {"device_name": "NVIDIA T4"}, "b": {}}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert device_name() == "GPU NVIDIA T4, GPU 1"
+
+
+def test_peak_memory_grows_with_what_is_held():
+    before = peak_memory()
+    held = np.ones(2**26 + int(before * 2**27))  # more than was ever taken, in numbers of 8 bytes
+    assert peak_memory() - before > 0.4 and held[-1] == 1
+
+
+def test_the_report_is_what_the_status_page_reads(capsys):
+    sys.path.append(str(Path(__file__).parents[1] / "tools"))
+    from book_status import REPORT
+
+    report_page(time.monotonic() - 90)
+    minutes, memory, *versions = REPORT.search(capsys.readouterr().out).groups()
+    assert minutes == "1.5" and 0 < float(memory) < 64 and versions == [tf.__version__, keras.__version__]

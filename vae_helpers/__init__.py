@@ -79,6 +79,7 @@ from .objectives import (
     sgvb_b,
     sticking_the_landing,
 )
+from .progress import peak_memory, report_page
 from .sources import DataUnavailableError
 
 __version__ = "0.1.0"
@@ -107,11 +108,13 @@ __all__ = [
     "log_likelihood",
     "log_likelihood_on_grid",
     "mlp_vae",
+    "peak_memory",
     "plot_history",
     "plot_images",
     "plot_latent_plane",
     "plot_latent_scatter",
     "plot_reconstructions",
+    "report_page",
     "score_function",
     "sgvb_a",
     "sgvb_b",

@@ -15,6 +15,7 @@ import sys
 import time
 
 import keras
+import tensorflow as tf
 
 try:
     from IPython.core.getipython import get_ipython
@@ -37,6 +38,36 @@ def format_seconds(seconds: float) -> str:
     if hours:
         return f"{hours}:{minutes_left:02d}:{seconds_left:02d}"
     return f"{minutes}:{seconds_left:02d}" if minutes else f"{seconds} s"
+
+
+def device_name() -> str:
+    """What TensorFlow computes on here: `CPU, 2 cores`, or the names of the GPUs."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
+        return ", ".join(f"GPU {detail.get('device_name', number)}" for number, detail in enumerate(details))
+    # The cores this process may use: a container often has fewer than the machine.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"CPU, {cores} core{'s' if cores != 1 else ''}"
+
+
+def peak_memory() -> float:
+    """The largest memory that this process has taken so far, in GiB."""
+    if sys.platform == "win32":
+        import psutil  # comes with ipykernel; Windows has no `resource`
+
+        return psutil.Process().memory_info().peak_wset / 2**30
+    import resource
+
+    units = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units
+
+
+def report_page(started: float) -> None:
+    """Prints what a chapter took since `started` (of `time.monotonic()`) and the versions it ran with."""
+    minutes = (time.monotonic() - started) / 60
+    print(f"this page: {minutes:.1f} minutes, peak memory {peak_memory():.1f} GiB")
+    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 
 
 class LiveText:
@@ -134,8 +165,10 @@ class Progress:
 class TrainingTable(keras.callbacks.Callback):
     """The log of `fit` as one table, in nats per image: the objective on training and test images, and its two terms.
 
-    While training runs, a line below says how much time is left.
+    While training runs, a line below says how much time is left. The first table of a process names the device.
     """
+
+    _has_named_device = False  # of the class: once a process
 
     def on_train_begin(self, logs=None):
         self._text = LiveText()
@@ -167,6 +200,9 @@ class TrainingTable(keras.callbacks.Callback):
                     cells.append((f"{name:>9}", f"{value:9.2f}"))
         cells.append((f"{'seconds':>8}", f"{seconds:8.1f}"))
         if not self._has_header:
+            if not TrainingTable._has_named_device:
+                self._text.line(f"trained on: {device_name()}")
+                TrainingTable._has_named_device = True
             self._text.line(" ".join(title for title, _ in cells))
             self._has_header = True
         if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
