@@ -295,6 +295,15 @@ def test_a_reader_who_comes_back_finds_the_place(visit):
     assert before > 3000 and waiting == 0 and page.wrong == []
 
 
+def test_copy_buttons_come_when_the_reader_begins(visit):
+    """Their scripts are not among what a page needs to open."""
+    page = visit("notebooks/02_mlp_vae.html")
+    page.keyboard.press("PageDown")
+    cells = page.locator("div.highlight pre").count()
+    page.wait_for_function(f"() => document.querySelectorAll('button.copybtn').length === {cells}", timeout=10_000)
+    assert cells > 50 and page.wrong == []
+
+
 def test_the_whole_book_is_printed(pages, tmp_path):
     """Every page of the contents, bookmarks and links that lead somewhere, pictures, numbered equations."""
     from pypdf import PdfReader

@@ -33,6 +33,9 @@ NEEDED_WHERE = {
     "design-tabs.js": "sd-tab-set",
     "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|admonition[^"]* dropdown)[" ]',
 }
+# Scripts that book.js loads once the reader has begun to read: a button on each of a hundred boxes of code is work that
+# a page on its way to the screen does not need.
+LATE = ("clipboard.min.js", "copybutton.js")
 ASKS_EVERY_BOX = "e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
 
 
@@ -142,6 +145,8 @@ def lightened(light: str) -> str:
     for script, needs in NEEDED_WHERE.items():
         if not re.search(needs, light):
             light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
+    for script in LATE:
+        light = re.sub(rf'<script defer (src="[^"]*/{re.escape(script)})', r'<script type="late" \1', light)
     # What an inline script says to a script that now comes later.
     light = re.sub(
         r"<script>(DOCUMENTATION_OPTIONS\.[^<]*)</script>",
