@@ -31,6 +31,7 @@ NAMES = {
     "notebooks/01_theory": "chapter 1",
     "notebooks/02_mlp_vae": "chapter 2",
     "notebooks/03_conv_vae": "chapter 3",
+    "notebooks/04_sgvb_a_vs_b": "chapter 4",
     "notebooks/05_animations": "chapter 5",
     "book/glossary": "glossary",
 }

@@ -36,8 +36,9 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 
 def show(values: list[float], digits: int = 1) -> str:
-    """`−156.1 ± 0.2`: mean ± standard error."""
+    """`−156.1 ± 0.2`: mean ± standard error, with a digit more where the error would read as zero."""
     mean, error = mean_and_error(values)
+    digits += 0 < error < 0.5 * 10**-digits
     text = f"{mean:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
     return text.replace("-", "−")
 

@@ -46,16 +46,17 @@ import sys
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     import subprocess
 
-    subprocess.check_call(
-        [
-            "git",
-            "clone",
-            "--quiet",
-            "--depth=1",
-            "https://github.com/vae-book/vae-book",
-            "vae-book",
-        ]
-    )
+    if not os.path.exists("vae-book"):  # it is there after a restart
+        subprocess.check_call(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "https://github.com/vae-book/vae-book",
+                "vae-book",
+            ]
+        )
     subprocess.check_call(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
     )
@@ -70,10 +71,8 @@ import vae_helpers as vh
 
 import itertools
 import math
-import resource
 import time
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
@@ -1492,7 +1491,7 @@ print("each of the two wins for some q")
 # | of the $\mu$-gradient | $1/\sigma^2$ | $(1/\sigma - \sigma)^2$ |
 # | of the $\sigma$-gradient | $2/\sigma^2$ | $2 (1/\sigma - \sigma)^2 + \mu^2$ |
 #
-# For $\sigma^2 < 2$ B is quieter in $\mu$. That is the usual case: with a standard normal prior, $-1/\sigma^2 = -1 + \frac{d^2}{dz^2} \log p_\theta(x \mid z)$, so $\sigma \le 1$ whenever $\log p_\theta(x \mid z)$ is concave in $z$. In $\sigma$, A is quieter as soon as $\mu^2 > 2(2 - \sigma^2)$. And there is a third estimator: drop the score term from A, which has mean zero. Its gradient at the exact posterior is zero, sample by sample ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md), "sticking the landing"). Chapter 4 (in preparation) measures all three during training.
+# For $\sigma^2 < 2$ B is quieter in $\mu$. That is the usual case: with a standard normal prior, $-1/\sigma^2 = -1 + \frac{d^2}{dz^2} \log p_\theta(x \mid z)$, so $\sigma \le 1$ whenever $\log p_\theta(x \mid z)$ is concave in $z$. In $\sigma$, A is quieter as soon as $\mu^2 > 2(2 - \sigma^2)$. And there is a third estimator: drop the score term from A, which has mean zero. Its gradient at the exact posterior is zero, sample by sample ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md), "sticking the landing"). [Chapter 4](04_sgvb_a_vs_b.ipynb) shows what is left of this table for any decoder, and measures all three during training.
 
 # %%
 n, mu0, sigma0 = 50_000, 2.1, 0.6
@@ -2347,7 +2346,7 @@ print(
 )
 
 # %% [markdown]
-# > **Note.** A tighter bound is not always a better training signal. As $k$ grows, the signal-to-noise ratio of the *encoder's* gradient falls ([Rainforth et al. 2018](../book/bibliography.md)). Chapter 4 (in preparation) measures it.
+# > **Note.** A tighter bound is not always a better training signal. As $k$ grows, the signal-to-noise ratio of the *encoder's* gradient falls ([Rainforth et al. 2018](../book/bibliography.md)).
 #
 # ### The aggregate posterior
 #
@@ -2782,11 +2781,8 @@ assert round(weight_variance / 2, 2) == 0.38 and weight_variance / (2 * 50) < 0.
 print("checked: the numbers of the table")
 
 # %% tags=["nbval-ignore-output"]
-minutes = (time.monotonic() - started) / 60
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-assert memory < 4
-print(f"this page: {minutes:.1f} minutes, peak memory {memory:.1f} GiB")
-print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
+assert vh.peak_memory() < 4
+vh.report_page(started)
 
 # %% [markdown]
 # ## In this chapter you have seen
@@ -2993,6 +2989,6 @@ print("checked: exercises 7 to 10")
 # ## What to read next
 #
 # - [Chapter 2](02_mlp_vae.ipynb) builds a first VAE on real images, with (1.28) as its objective.
-# - Chapter 4 (in preparation) takes up sections 1.3, 1.5 and 1.8: the variances of A, B, the path gradient and the IWAE gradient, measured during training.
+# - [Chapter 4](04_sgvb_a_vs_b.ipynb) takes up sections 1.3 and 1.5: the variances of A, B and the path gradient, for any decoder, and measured during training.
 # - [Kingma & Welling 2013](../book/bibliography.md), sections 2 and 3 and appendices B and C: you can now check every line of them.
 # - [Mohamed et al. 2020](../book/bibliography.md) on Monte Carlo gradients in general, and [Jordan et al. 1999](../book/bibliography.md) on variational methods before the VAE.

@@ -25,7 +25,7 @@
 # - see, and measure, why a gradient is quiet when the noise stays fixed while $\mu$ and $\sigma$ move;
 # - write a film as a GIF, an animated PNG, a WebP or an MP4, and know what each costs.
 #
-# **What it takes.** About four minutes on two CPU cores (the last cell says what the run on this page took) and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb), up to S3, and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1, S4 and thresholded digits.
+# **What it takes.** About two minutes on two CPU cores (the last cell says what the run on this page took) and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb), up to S3, and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1, S4 and thresholded digits.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -34,16 +34,17 @@ import sys
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     import subprocess
 
-    subprocess.check_call(
-        [
-            "git",
-            "clone",
-            "--quiet",
-            "--depth=1",
-            "https://github.com/vae-book/vae-book",
-            "vae-book",
-        ]
-    )
+    if not os.path.exists("vae-book"):  # it is there after a restart
+        subprocess.check_call(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "https://github.com/vae-book/vae-book",
+                "vae-book",
+            ]
+        )
     subprocess.check_call(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
     )
@@ -54,7 +55,6 @@ import vae_helpers as vh
 from vae_helpers import animation
 
 import json
-import resource
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -62,7 +62,6 @@ from pathlib import Path
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
-import tensorflow as tf
 from IPython.display import Image, Markdown, display
 from PIL import Image as Picture
 from scipy.special import xlogy
@@ -100,7 +99,7 @@ class Means(keras.callbacks.Callback):
 # %% [markdown]
 # That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the mean ELBO of the training batches since the last moment, for the caption, and it compiles the encoder. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions. Train S3 with all three looking on, from random weights.
 #
-# One trap: chapter 2 trains S3 with `steps_per_execution=20`. Keras then calls back after every twentieth update only, and this film would lose 85% of its frames without a word. So the option is left out here.
+# One trap: chapter 2 trains S3 with 30 updates in one call from Python, and a callback would be called after every thirtieth update only: this film would lose nine frames in ten without a word. So `vh.VAE.fit` looks at its callbacks first and runs one update a call where one of them has `on_train_batch_end`. In plain Keras, leave `steps_per_execution` at 1 for a film.
 #
 # Why 300 test images and not 10,000? Encoding 10,000 takes longer than the three training steps between two frames (section 5.7 has the figures), and 300 points fill a picture well enough. They also keep the file small.
 
@@ -721,11 +720,8 @@ lines = (f"| {what} | {value} | {published} |" for what, value, published in row
 display(Markdown((header + "\n".join(lines)).replace("| -", "| −")))
 
 # %% tags=["nbval-ignore-output"]
-minutes = (time.monotonic() - started) / 60
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-assert memory < 4
-print(f"this page: {minutes:.1f} minutes, peak memory {memory:.1f} GiB")
-print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
+assert vh.peak_memory() < 4
+vh.report_page(started)
 
 # %% [markdown]
 # ## In this chapter you have seen

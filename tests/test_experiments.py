@@ -118,6 +118,7 @@ def test_mean_and_standard_error():
     assert mean == 2.0 and error == pytest.approx(1 / math.sqrt(3))
     assert math.isnan(scoreboard.mean_and_error([1.0])[1])
     assert scoreboard.show([-1.0, -2.0, -3.0], 2) == "−2.00 ± 0.58" and scoreboard.show([5.0]) == "5.0"
+    assert scoreboard.show([-1.0, -1.04]) == "−1.02 ± 0.02"  # not "± 0.0"
 
 
 def test_scoreboard_shows_each_stored_system_once():

@@ -31,16 +31,17 @@ import sys
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     import subprocess
 
-    subprocess.check_call(
-        [
-            "git",
-            "clone",
-            "--quiet",
-            "--depth=1",
-            "{REPOSITORY}",
-            "vae-book",
-        ]
-    )
+    if not os.path.exists("vae-book"):  # it is there after a restart
+        subprocess.check_call(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "{REPOSITORY}",
+                "vae-book",
+            ]
+        )
     subprocess.check_call(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
     )

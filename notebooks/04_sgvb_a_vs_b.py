@@ -1,0 +1,872 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4. SGVB-A or SGVB-B?
+#
+# The paper that began it all has two estimators of the same bound. Estimator A samples everything; estimator B does the KL divergence by formula and samples the rest. Which one should you train with? The paper says that B "typically" has less variance. A notebook of TensorFlow Probability on variational inference says that the sampled form has less. One of the write-ups behind this book (S4) takes another's network, replaces A by B, and measures nothing. This chapter measures: first with a theorem that holds for every decoder, then on a network while it trains. Both statements can be right, each about something else; a third estimator, once training has begun, is quieter than both; and the training curves tell you how much of all this to worry about.
+#
+# **What you will be able to do**
+#
+# - say where A is quieter than B and where B is quieter than A, for the value and for the gradient, and prove it;
+# - read A, B and the path gradient as one family, with one number to choose for each coordinate, and say which number is best;
+# - measure the variance of a gradient, by parts of the network, with an interval;
+# - compare estimators in training: same weights, same data, same noise, several seeds, and an interval for the difference;
+# - decide what to use.
+#
+# **What it takes.** About seven minutes on two CPU cores (the last cell says what the run on this page took), and about 2.5 GiB of memory. You need sections 1.3 to 1.5 of [chapter 1](01_theory.ipynb), where the estimators come from, and the first half of [chapter 2](02_mlp_vae.ipynb).
+
+# %% tags=["hide-input", "nbval-skip"]
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
+    import subprocess
+
+    if not os.path.exists("vae-book"):  # it is there after a restart
+        subprocess.check_call(
+            [
+                "git",
+                "clone",
+                "--quiet",
+                "--depth=1",
+                "https://github.com/vae-book/vae-book",
+                "vae-book",
+            ]
+        )
+    subprocess.check_call(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "./vae-book"]
+    )
+    os.chdir("vae-book/notebooks")
+
+# %%
+import vae_helpers as vh
+
+import time
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from IPython.display import Markdown, display
+from scipy import stats
+
+vh.use_book_style()
+started = time.monotonic()
+images = vh.load_mnist()
+x_test = vh.binarize(images.test, "threshold")
+COLORS = {
+    "A": "#D55E00",
+    "B": "#0072B2",
+    "path": "#009E73",
+    "score": "#999999",
+}  # one colour an estimator, on the whole page
+
+# %% [markdown]
+# ## 4.1 The question
+#
+# Let $q = \mathcal{N}(\mu, \mathrm{diag}\, \sigma^2)$ be what the encoder says about an image $x$, and draw $z = \mu + \sigma \varepsilon$. Write $f(z) = \log p_\theta(x \mid z)$ for the reconstruction term. With one draw, $L = 1$, the estimators of [section 1.5](01_theory.ipynb) are
+#
+# $$
+# \widetilde{\mathcal{L}}_A = f(z) + \log p(z) - \log q(z), \qquad \widetilde{\mathcal{L}}_B = f(z) - \mathrm{KL}(q \Vert p). \tag{4.1}
+# $$
+#
+# Both have the ELBO as their mean. With the same $\varepsilon$ they differ by a quantity that does not contain the decoder (equation 1.29; the dimensions $j = 1 \dots J$ add):
+#
+# $$
+# \widetilde{\mathcal{L}}_A - \widetilde{\mathcal{L}}_B = \Delta = \sum_j \left( -\mu_j \sigma_j \varepsilon_j + \tfrac{1}{2} (1 - \sigma_j^2)(\varepsilon_j^2 - 1) \right), \qquad \mathrm{Var}(\Delta) = \sum_j \left( \mu_j^2 \sigma_j^2 + \tfrac{1}{2} (1 - \sigma_j^2)^2 \right). \tag{4.2}
+# $$
+#
+# In the package they are `vh.sgvb_a` and `vh.sgvb_b`. A third one, `vh.sticking_the_landing`, has the value of A, but its gradient leaves out a term of mean zero; here it is called the *path* estimator ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md)). A fourth, `vh.score_function`, is the naive gradient of section 1.3. Check (4.2) image by image, on a network with its initial weights.
+
+# %%
+model = vh.mlp_vae(latent_dim=20, seed=0)
+x = x_test[:50]
+
+
+def value(objective, seed):
+    """The objective of each image of x, with the noise of `seed`."""
+    with model.using(keras.random.SeedGenerator(seed)):
+        return objective(model, x).numpy()
+
+
+with model.using(keras.random.SeedGenerator(5)):
+    q = model.posterior(x).distribution
+    z = model.posterior(x).sample(1, seed=model.next_seed())[0]
+mean, scale = q.loc.numpy(), q.scale.numpy()
+noise = (z.numpy() - mean) / scale
+delta = -mean * scale * noise + 0.5 * (1 - scale**2) * (noise**2 - 1)
+difference = value(vh.sgvb_a, 5) - value(vh.sgvb_b, 5)
+np.testing.assert_allclose(difference, delta.sum(axis=1), atol=2e-3)
+np.testing.assert_allclose(
+    value(vh.sticking_the_landing, 5), value(vh.sgvb_a, 5), atol=1e-3
+)
+print("A − B is Δ of (4.2) for each of 50 images, to within 0.002 nats")
+print("the path estimator has the value of A")
+
+# %% [markdown]
+# The tolerance is that of 32-bit sums of some five hundred nats. So the decoder cancels in the *difference*. It does not cancel in the comparison of variances, because it decides how $\Delta$ goes together with the rest:
+#
+# $$
+# \mathrm{Var}(\widetilde{\mathcal{L}}_A) - \mathrm{Var}(\widetilde{\mathcal{L}}_B) = \mathrm{Var}(\Delta) + 2 \, \mathrm{Cov}(f, \Delta). \tag{4.3}
+# $$
+#
+# Chapter 1 stopped here. It found that B is quieter if the decoder ignores $z$ (then the covariance is zero), and that A has no variance at all where $q$ is the exact posterior. A network in training is neither. What can you say about it?
+#
+# ## 4.2 The value: a theorem for every decoder
+#
+# One identity about Gaussian noise does the work, used twice. For a continuous function $g$ that is smooth but for kinks (networks with ReLU are), *Stein's lemma* says
+#
+# $$
+# \mathbb{E}[\varepsilon_j \, g(\varepsilon)] = \mathbb{E}[\partial_j g], \qquad \text{and with } \varepsilon_j g \text{ in place of } g: \qquad \mathbb{E}[(\varepsilon_j^2 - 1) \, g(\varepsilon)] = \mathbb{E}[\varepsilon_j \, \partial_j g]. \tag{4.4}
+# $$
+#
+# *Proof.* The density $\varphi$ of $\varepsilon_j$ has the derivative $-\varepsilon_j \varphi$. Integrate $\varepsilon_j \varphi \, g$ by parts.
+#
+# Put $g(\varepsilon) = f(\mu + \sigma\varepsilon)$, whose derivative is $\sigma_j \partial_j f$, into the covariance of $f$ with (4.2):
+#
+# $$
+# \mathrm{Cov}(f, \Delta) = \sum_j \left( -\mu_j \sigma_j^2 \, \mathbb{E}[\partial_j f] + \tfrac{1}{2} (1 - \sigma_j^2) \sigma_j^2 \, h_j \right), \qquad h_j = \frac{1}{\sigma_j} \mathbb{E}[\varepsilon_j \, \partial_j f]. \tag{4.5}
+# $$
+#
+# If $f$ has a second derivative, then $h_j = \mathbb{E}[\partial_j^2 f]$, by Stein's lemma once more: the mean curvature of the log-likelihood. The same two averages stand in the gradient of the ELBO itself. By (1.24),
+#
+# $$
+# \frac{\partial \mathcal{L}}{\partial \mu_j} = \mathbb{E}[\partial_j f] - \mu_j, \qquad \frac{\partial \mathcal{L}}{\partial \sigma_j} = \sigma_j \, h_j + \frac{1}{\sigma_j} - \sigma_j . \tag{4.6}
+# $$
+#
+# Now suppose that $q$ is as good as it can get, so that both derivatives are zero in every coordinate. Then $\mathbb{E}[\partial_j f] = \mu_j$ and $h_j = 1 - 1/\sigma_j^2$, *whatever the decoder*. Insert them into (4.5). Term by term it becomes the negative of (4.2):
+#
+# $$
+# \mathrm{Cov}(f, \Delta) = -\mathrm{Var}(\Delta), \qquad \text{hence} \qquad \mathrm{Var}(\widetilde{\mathcal{L}}_B) = \mathrm{Var}(\widetilde{\mathcal{L}}_A) + \mathrm{Var}(\Delta). \tag{4.7}
+# $$
+#
+# So *at every stationary point of the bound in $\mu$ and $\sigma$, A has the quieter value*, by exactly $\mathrm{Var}(\Delta)$. The exact posterior of chapter 1 is the special case in which $\mathrm{Var}(\widetilde{\mathcal{L}}_A) = 0$.
+#
+# Two remarks before you test it. An encoder serves all images at once; a single image's $q$ is *near* a stationary point at best. And $\mathrm{Var}(\Delta)$ is bounded: a dimension that is not used ($\mu = 0$, $\sigma = 1$) adds nothing, and one that is used with a narrow $\sigma$ adds about $\frac12$ nat² on average over the images (exercise 1).
+#
+# For the test take the dense network of chapter 2 with $J = 20$, train it with B for ten epochs, and keep its weights at three moments.
+
+# %% tags=["nbval-ignore-output"]
+model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+training = vh.batches(images.train, 100, "threshold", seed=0)
+moments = {"start": model.get_weights()}
+for name, (first, last) in {
+    "after 1 epoch": (0, 1),
+    "after 10 epochs": (1, 10),
+}.items():
+    model.fit(training, epochs=last, initial_epoch=first)
+    moments[name] = model.get_weights()
+
+# %% [markdown]
+# Now draw 2,000 $z$ for each of 50 test images. For each draw keep $f(z)$ and, for the next section, its gradient $\partial f / \partial z$.
+
+
+# %%
+@tf.function(jit_compile=True)
+def reconstruction_and_gradient(z):
+    """f(z) = log p(x | z) [draws, n] and its gradient by z [draws, n, J]."""
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        f = model.likelihood(z).log_prob(x)
+    return f, tape.gradient(f, z)
+
+
+def draw(mean, scale, rounds=40, draws=50, seed=0):
+    """f, its gradient and the noise ε, for rounds · draws draws of z from N(mean, scale²)."""
+    random = np.random.default_rng(seed)
+    collected = []
+    for _ in range(rounds):
+        noise = random.standard_normal((draws, *mean.shape)).astype(np.float32)
+        collected.append((*reconstruction_and_gradient(mean + scale * noise), noise))
+    return tuple(
+        np.concatenate(part).astype(np.float64) for part in zip(*collected, strict=True)
+    )
+
+
+def value_variances(mean, scale, **options):
+    """Variances over the noise, for each image: of A, of B, and Var(Δ) by (4.2)."""
+    f, _, noise = draw(mean, scale, **options)
+    delta = -mean * scale * noise + 0.5 * (1 - scale**2) * (noise**2 - 1)
+    a, b = f + delta.sum(axis=-1), f  # up to constants
+    by_formula = mean**2 * scale**2 + 0.5 * (1 - scale**2) ** 2
+    return a.var(axis=0, ddof=1), b.var(axis=0, ddof=1), by_formula.sum(axis=-1)
+
+
+# %% [markdown]
+# And a $q$ that *is* stationary: let each image have a Gaussian of its own, begin at the encoder's, and follow the gradient of the bound until it ends.
+
+
+# %%
+def own_gaussians(mean, scale, steps=600, draws=32):
+    """μ and σ of each image, improved by Adam on estimator B from where the encoder puts them."""
+    mean, log_scale = tf.Variable(mean), tf.Variable(np.log(scale))
+    rate = keras.optimizers.schedules.CosineDecay(0.03, steps)
+    optimizer, random = keras.optimizers.Adam(rate), tf.random.Generator.from_seed(1)
+
+    @tf.function
+    def improve():
+        noise = random.normal((draws, *mean.shape))
+        with tf.GradientTape() as tape:
+            scale = tf.exp(log_scale)
+            f = model.likelihood(mean + scale * noise).log_prob(x)
+            kl = 0.5 * tf.reduce_sum(mean**2 + scale**2 - 1 - 2 * log_scale, axis=1)
+            loss = tf.reduce_mean(tf.reduce_sum(kl - f, axis=1))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, [mean, log_scale]), [mean, log_scale], strict=True)
+        )
+
+    for _ in range(steps):
+        improve()
+    return mean.numpy(), np.exp(log_scale)
+
+
+def encoded():
+    """μ and σ of the images x by the encoder, [n, J] each."""
+    q = model.posterior(x).distribution
+    return q.loc.numpy(), q.scale.numpy()
+
+
+gaussians = {}
+for name, weights in moments.items():
+    model.set_weights(weights)
+    gaussians[f"encoder, {name}"] = (weights, *encoded())
+gaussians["own Gaussians, after 10 epochs"] = (weights, *own_gaussians(*encoded()))
+
+# %% tags=["nbval-ignore-output"]
+rows = [
+    "| $q$ from | Var A | Var B | B − A (± standard error) | Var Δ |",
+    "|---|---:|---:|---:|---:|",
+]
+measured = {}
+for name, (weights, mean, scale) in gaussians.items():
+    model.set_weights(weights)
+    a, b, by_formula = measured[name] = value_variances(mean, scale)
+    extra = b - a
+    error = extra.std(ddof=1) / np.sqrt(len(extra))
+    rows.append(
+        f"| {name} | {a.mean():.2f} | {b.mean():.2f} | {extra.mean():+.2f} ± {error:.2f} "
+        f"| {by_formula.mean():.2f} |".replace("-", "−")
+    )
+display(Markdown("\n".join(rows)))
+
+# %%
+a, b, by_formula = measured["own Gaussians, after 10 epochs"]
+miss = b - a - by_formula
+assert abs(miss.mean()) < 4 * miss.std(ddof=1) / np.sqrt(len(miss))
+assert abs(miss.mean()) < 0.03 * by_formula.mean()
+a, b, by_formula = measured["encoder, start"]
+assert b.mean() < a.mean()
+a, b, by_formula = measured["encoder, after 10 epochs"]
+assert a.mean() < b.mean()
+print("each image with its own Gaussian: Var B − Var A is Var Δ to within 3%")
+print("before training B has the quieter value, after it A")
+
+# %% [markdown]
+# All figures are nats² for one image, averaged over the 50. Before training B has the quieter value, afterwards A: for the encoder's $q$ by about as much as (4.7) says, for images with a Gaussian of their own by just as much, within the error. Look also at how much there is altogether. After ten epochs the choice between A and B moves 8 of 27 nats²; giving each image its own $q$ moves 15. Where that is done, the choice decides most of what is left.
+#
+# But a value is not a gradient. An optimiser never sees the value.
+#
+# ## 4.3 The gradient: one family, and its best member
+#
+# Differentiate (4.2):
+#
+# $$
+# \frac{\partial \Delta}{\partial \mu_j} = -\sigma_j \varepsilon_j, \qquad \frac{\partial \Delta}{\partial \sigma_j} = -\mu_j \varepsilon_j - \sigma_j (\varepsilon_j^2 - 1). \tag{4.8}
+# $$
+#
+# Both have mean zero. So for each coordinate you may add *any multiple* of them to B's gradient, and it stays right on average:
+#
+# $$
+# g_c = \frac{\partial \widetilde{\mathcal{L}}_B}{\partial \mu_j} + c \, \frac{\partial \Delta}{\partial \mu_j} = \partial_j f(z) - \mu_j - c \, \sigma_j \varepsilon_j . \tag{4.9}
+# $$
+#
+# $c = 0$ is B and $c = 1$ is A. The path estimator is a member too. It follows $z$ alone through $f(z) + \log p(z) - \log q(z)$, whose derivative is $\partial_j f - z_j + \varepsilon_j / \sigma_j$; that is (4.9) with $c = 1 - 1/\sigma_j^2$, another number for each image and coordinate. Which $c$ is best? The variance is a parabola in $c$, and since $\mathrm{Cov}(\partial_j f, \varepsilon_j) = \sigma_j h_j$, its lowest point is at $c^* = h_j$. Where $\sigma_j$ is stationary, (4.6) says what that is: $1 - 1/\sigma_j^2$. So *for the gradient by $\mu_j$, and where $\sigma_j$ is stationary, the path estimator is the best member of the family*. With $R_j$ for its variance,
+#
+# $$
+# \mathrm{Var}(g_c) = R_j + \sigma_j^2 \left( c - 1 + \frac{1}{\sigma_j^2} \right)^2 . \tag{4.10}
+# $$
+#
+# | Gradient by $\mu_j$ | $c$ | variance where $\sigma_j$ is stationary |
+# |---|---|---|
+# | path | $1 - 1/\sigma_j^2$ | $R_j$ |
+# | A | $1$ | $R_j + 1/\sigma_j^2$ |
+# | B | $0$ | $R_j + (1/\sigma_j - \sigma_j)^2$ |
+#
+# Again the decoder does not matter, except in $R_j$, which is common to all. And $R_j$ has a meaning. The path gradient is $\partial_j \log p_\theta(x, z) - \partial_j \log q(z)$, and the first term is also the slope of the log-posterior. If $\mu_j$ is stationary too, its mean is zero, so
+#
+# $$
+# R_j = \mathbb{E}_q \left[ \left( \partial_j \log p_\theta(z \mid x) - \partial_j \log q(z) \right)^2 \right]: \tag{4.11}
+# $$
+#
+# a discrepancy between $q$ and the true posterior, the *Fisher divergence* in coordinate $j$. Where $q$ is exact it is zero, and the table is the one of chapter 1.
+#
+# Read three things off it:
+#
+# - **B against A.** The difference is $2 - \sigma_j^2$. So by $\mu$ it is B that is quieter, as long as $\sigma_j^2 < 2$; for the value it was A. (Anywhere else the difference is $\sigma_j^2 (1 - 2 h_j)$, positive wherever $h_j < \frac12$, and so wherever $f$ is concave on average.)
+# - **How much that is.** At most 2, beside a noise of $1/\sigma_j^2$, which is 25 for $\sigma_j = 0.2$. The narrower the posterior, the less it matters. It matters most in a dimension that the decoder ignores: there $\sigma_j = 1$ and $R_j = 0$, A has a noise of 1, and B has none.
+# - **The path.** It saves $1/\sigma_j^2$ against A, all that is not $R_j$. The better $q$ fits, the larger the part it saves.
+#
+# For the gradient by $\sigma_j$ the same calculation needs two averages more. Where $\mu_j$ and $\sigma_j$ are stationary,
+#
+# $$
+# \mathrm{Var}(A) - \mathrm{Var}(B) = 4 - 2\sigma_j^2 - \mu_j^2 - 2 \mu_j \, \mathbb{E}[(\varepsilon_j^2 - 1) \, \partial_j f] - 2 \sigma_j \, \mathbb{E}[(\varepsilon_j^3 - 3 \varepsilon_j) \, \partial_j f]. \tag{4.12}
+# $$
+#
+# The two averages are $\sigma_j^2 \mathbb{E}[\partial_j^3 f]$ and $\sigma_j^3 \mathbb{E}[\partial_j^4 f]$ where these exist. If $f$ is quadratic they vanish. In one dimension $q$ is then the exact posterior, the path has no variance, and the others have (exercise 2)
+#
+# | Gradient by $\sigma$, exact posterior | variance |
+# |---|---|
+# | path | $0$ |
+# | A | $2/\sigma^2$ |
+# | B | $2 (1/\sigma - \sigma)^2 + \mu^2$ |
+#
+# Here A is quieter as soon as $\mu^2 > 2 (2 - \sigma^2)$, that is, if $\mu$ lies more than about two from zero. And no theorem says that the path is best by $\sigma$: there are $f$ for which B is quieter even at a stationary point.
+#
+# First the exact case, in one dimension. Simulate ten points $(\mu, \sigma)$ and hold six variances and (4.2) against the formulas.
+
+# %%
+# The posterior is q itself: f(z) = log q(z) − log p(z) + a constant, so ∂f = z − (z − μ) / σ².
+random = np.random.default_rng(3)
+points = np.stack([random.uniform(-3, 3, 10), random.uniform(0.2, 1.3, 10)], axis=1)
+noise = random.standard_normal((200_000, 1))
+mu, sigma = points.T
+z = mu + sigma * noise
+slope = z - noise / sigma
+
+
+def by_mean_and_scale(slope, mean, scale, noise):
+    """By estimator: gradients by μ and by σ, from the slope of f alone."""
+    z, by_path = mean + scale * noise, slope + noise / scale - (mean + scale * noise)
+    return {
+        "A": (slope - z, (slope - z) * noise + 1 / scale),
+        "B": (slope - mean, slope * noise + 1 / scale - scale),
+        "path": (by_path, by_path * noise),
+    }
+
+
+by_formula = {
+    "A": (1 / sigma**2, 2 / sigma**2),
+    "B": ((1 / sigma - sigma) ** 2, 2 * (1 / sigma - sigma) ** 2 + mu**2),
+    "path": (0 * mu, 0 * mu),
+}
+farthest = 0.0
+for name, of_both in by_mean_and_scale(slope, mu, sigma, noise).items():
+    for sample, expected in zip(of_both, by_formula[name], strict=True):
+        squared = (sample - sample.mean(axis=0)) ** 2
+        error = squared.std(axis=0) / np.sqrt(len(noise)) + 1e-9
+        farthest = max(
+            farthest, np.max(np.abs(squared.mean(axis=0) - expected) / error)
+        )
+delta = -mu * sigma * noise + 0.5 * (1 - sigma**2) * (noise**2 - 1)
+error = (delta**2).std(axis=0) / np.sqrt(len(noise))
+expected = mu**2 * sigma**2 + 0.5 * (1 - sigma**2) ** 2
+farthest = max(farthest, np.max(np.abs((delta**2).mean(axis=0) - expected) / error))
+assert farthest < 4
+print("checked at ten points: six variances and Var(Δ), within 4 standard errors")
+
+# %% [markdown]
+# The regions, for the exact case. On the left the gradient by $\mu$, on the right the gradient by $\sigma$; the colour is the variance of A divided by that of B, white where they are equal.
+
+# %% mystnb={"image": {"alt": "Two maps over the plane of μ from −3 to 3 and σ from 0.05 to 1.6. On the left, gradient by μ: B is quieter below σ = 1.41, hardly so at small σ, and most around σ = 1. On the right, gradient by σ: B is quieter inside a dome between μ = −2 and 2, most around σ = 1; A is quieter outside."}}
+mu, sigma = np.meshgrid(
+    np.linspace(-3, 3, 301), np.linspace(0.05, 1.6, 300)
+)  # misses σ = 1
+ratios = {
+    "by μ": (1 / sigma**2) / (1 / sigma - sigma) ** 2,
+    "by σ": (2 / sigma**2) / (2 * (1 / sigma - sigma) ** 2 + mu**2),
+}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
+for panel, (what, ratio) in zip(axes, ratios.items(), strict=True):
+    shown = panel.pcolormesh(
+        mu, sigma, np.log2(ratio), cmap="PuOr", vmin=-3, vmax=3, rasterized=True
+    )
+    panel.contour(mu, sigma, ratio, levels=[1], colors="black")
+    panel.set(title=f"gradient {what}", xlabel="μ")
+axes[0].set_ylabel("σ")
+bar = figure.colorbar(shown, ax=axes, ticks=range(-3, 4), extend="both")
+bar.ax.set_yticklabels(["1/8", "1/4", "1/2", "1", "2", "4", "8"])
+bar.set_label("Var A / Var B")
+plt.show()
+
+# %% [markdown]
+# At the bottom, where the posteriors are narrow, the two hardly differ. The strong colour lies around $\sigma = 1$, where the dimensions are that a decoder does not use.
+#
+# Now the real decoder. Does the table hold where nothing is Gaussian and nothing is exact? Take the 50 images with a Gaussian of their own, 20 dimensions each: 1,000 cases. In each one measure the three variances, and hold the *differences* against $1/\sigma_j^2$ and $(1/\sigma_j - \sigma_j)^2$. For the gradient by $\sigma$, hold the difference between A and B against (4.12).
+
+
+# %%
+def gradient_variances(weights, mean, scale, seed=1):
+    """Variances over the noise by estimator: of the gradients by μ and by σ, [n, J] each."""
+    model.set_weights(weights)
+    _, slope, noise = draw(mean, scale, seed=seed)
+    return {
+        name: [part.var(axis=0, ddof=1) for part in parts]
+        for name, parts in by_mean_and_scale(slope, mean, scale, noise).items()
+    }
+
+
+weights, mean, scale = gaussians["own Gaussians, after 10 epochs"]
+of_own = gradient_variances(weights, mean, scale)
+saved = {
+    "A": (of_own["A"][0] - of_own["path"][0], 1 / scale**2),
+    "B": (of_own["B"][0] - of_own["path"][0], (1 / scale - scale) ** 2),
+}
+
+# %% mystnb={"image": {"alt": "Scatter on two logarithmic axes: measured difference of variances against the formula. A thousand points for A and a thousand for B lie along the diagonal over several orders of magnitude, B's reaching further down."}}
+figure, panel = plt.subplots(figsize=(5, 4))
+for marker, (name, (found, expected)) in zip("ox", saved.items(), strict=True):
+    formula = {"A": "$1/σ^2$", "B": "$(1/σ - σ)^2$"}[name]
+    panel.loglog(
+        expected.ravel(), found.ravel(), marker, mfc="none", ms=4, color=COLORS[name],
+        label=f"Var {name} − Var path, against {formula}",
+    )  # fmt: skip
+ends = [1e-3, 3e3]
+panel.loglog(ends, ends, color="black", lw=0.8)
+panel.set(xlabel="formula", ylabel="measured", xlim=ends, ylim=ends)
+panel.legend(loc="upper left")
+plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+def off(difference):
+    """How far a mean over the 1,000 cases is from zero, in its standard errors."""
+    return abs(difference.mean()) / (difference.std(ddof=1) / np.sqrt(difference.size))
+
+
+_, slope, noise = draw(mean, scale, seed=1)
+third = np.mean((noise**2 - 1) * slope, axis=0)
+fourth = np.mean((noise**3 - 3 * noise) * slope, axis=0)
+by_mu, by_sigma = (of_own["A"][k] - of_own["B"][k] for k in (0, 1))
+quadratic = 4 - 2 * scale**2 - mean**2
+by_4_12 = quadratic - 2 * mean * third - 2 * scale * fourth
+for name, (found, expected) in saved.items():
+    print(
+        f"Var {name} − Var path, by μ: {found.mean():.2f}, formula {expected.mean():.2f}"
+    )
+print(f"Var A − Var B, by μ: {by_mu.mean():.3f}, 2 − σ²: {np.mean(2 - scale**2):.3f}")
+print(
+    f"Var A − Var B, by σ: {by_sigma.mean():.3f}, (4.12): {by_4_12.mean():.3f}",
+    end=", ",
+)
+print(f"its quadratic part alone: {quadratic.mean():.3f}")
+print("quartiles of σ:", np.quantile(scale, (0.25, 0.5, 0.75)).round(2))
+print(
+    f"B is quieter by μ in {np.mean(by_mu > 0):.1%} of the cases, by σ in {np.mean(by_sigma > 0):.1%}"
+)
+
+# %%
+for name, (found, expected) in saved.items():
+    assert abs(found.mean() / expected.mean() - 1) < 0.03, name
+assert abs(np.mean(saved["A"][0] / saved["A"][1]) - 1) < 0.03
+assert off(by_mu - (2 - scale**2)) < 4
+assert off(by_sigma - by_4_12) < 4 < off(by_sigma - quadratic)
+print("a real decoder, mean of 1,000 cases: the table holds to within 3%")
+print("by σ (4.12) holds within 4 standard errors, its quadratic part alone does not")
+
+# %% [markdown]
+# One law, over five orders of magnitude; the points scatter about it because 2,000 draws do not fix a variance to better than some per cent. By $\sigma$ a quadratic $f$ is not enough, and (4.12) is.
+#
+# Now what it is worth. Compare the three variances themselves, for the images' own Gaussians and for the encoder's, which are not stationary:
+
+# %% tags=["nbval-ignore-output"]
+rows = ["| $q$ from | gradient by | A | B | path |", "|---|---|---:|---:|---:|"]
+found = {}
+for name, (weights, mean, scale) in gaussians.items():
+    found[name] = gradient_variances(weights, mean, scale)
+    for which, what in enumerate(("μ", "σ")):
+        cells = (f"{found[name][e][which].mean():.2f}" for e in ("A", "B", "path"))
+        rows.append(f"| {name} | {what} | " + " | ".join(cells) + " |")
+display(Markdown("\n".join(rows)))
+
+# %%
+for name in ("encoder, after 10 epochs", "own Gaussians, after 10 epochs"):
+    a, b, path = (found[name][estimator][0].mean() for estimator in ("A", "B", "path"))
+    assert 0.85 < b / a < 1 and path < 0.6 * a, name
+a, b, path = (found["encoder, start"][e][0].mean() for e in ("A", "B", "path"))
+assert b < path < 0.3 * a
+print("by μ, after training: B at least 85% of A's variance, path less than 60%")
+print("by μ, before training: B has the least, the path less than 30% of A's")
+
+# %% [markdown]
+# Before training the decoder says little about $z$, so $h_j \approx 0$ and the best $c$ in (4.9) is 0: estimator B. A adds $\sigma_j^2 (1 - 2 h_j)$ out of nothing, here about 1.4. The path takes $c = 1 - 1/\sigma_j^2$, which misses, because the initial $\sigma_j$ are not quite 1. After ten epochs B saves a few per cent against A and the path more than half, also with the encoder's imperfect $q$.
+#
+# ## 4.4 The gradient that the optimiser gets
+#
+# The optimiser does not see $\partial/\partial\mu_j$ of one image. It sees the gradient by the *weights*, averaged over a minibatch of $M = 100$ images. On the way their noise is mixed with the networks' own derivatives, and it meets noise of another kind: that of the choice of the minibatch, which no estimator removes. `vh.GradientMeter` measures the first: it holds weights and images fixed, draws the gradient again and again, and returns the variance of each entry. Sum it over four parts: the half of the encoder's last layer that makes $\mu$, the half that makes $\log\sigma^2$, the rest of the encoder, the decoder. Eight minibatches of training images give an interval (95%, over the minibatches; the network is one, from one seed).
+
+
+# %%
+def by_part(entries):
+    """Sums of the entries of a gradient over the four parts."""
+    head = [v.path for v in model.encoder.layers[-1].trainable_variables]
+    half = model.latent_dim
+    rest = [v.path for v in model.encoder.trainable_variables if v.path not in head]
+    decoder = [v.path for v in model.decoder.trainable_variables]
+    return {
+        "μ head": sum(entries[path][..., :half].sum() for path in head),
+        "σ head": sum(entries[path][..., half:].sum() for path in head),
+        "encoder": sum(entries[path].sum() for path in rest),
+        "decoder": sum(entries[path].sum() for path in decoder),
+    }
+
+
+OBJECTIVES = {
+    "A": vh.sgvb_a,
+    "B": vh.sgvb_b,
+    "path": vh.sticking_the_landing,
+    "score": vh.score_function,
+}
+meters = {
+    name: vh.GradientMeter(model, objective) for name, objective in OBJECTIVES.items()
+}
+chosen = np.random.default_rng(0).permutation(60_000)[:800]
+minibatches = np.split(vh.binarize(images.train[chosen], "threshold"), 8)
+REPEATS = 50
+
+
+def network_noise():
+    """Variance by estimator, minibatch and part; and the mean gradients of B by minibatch."""
+    noise = {}
+    for name, meter in meters.items():
+        moments_of = [meter(x, REPEATS, seed=s) for s, x in enumerate(minibatches)]
+        noise[name] = [by_part(m.variance) for m in moments_of]
+        if name == "B":
+            means = [m.mean for m in moments_of]
+    spread = by_part(
+        {p: np.var([m[p] for m in means], axis=0, ddof=1) for p in means[0]}
+    )
+    within = {p: np.mean([v[p] for v in noise["B"]]) / REPEATS for p in spread}
+    return noise, {part: spread[part] - within[part] for part in spread}
+
+
+# %% tags=["nbval-ignore-output"]
+PARTS = ("μ head", "σ head", "encoder", "decoder")
+
+
+def ratio(noise, name, part):
+    """Variance relative to B's, geometric mean over the minibatches, with its 95% interval."""
+    logs = [
+        np.log(ours[part] / b[part])
+        for ours, b in zip(noise[name], noise["B"], strict=True)
+    ]
+    half = stats.t.ppf(0.975, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs))
+    return np.exp(np.mean(logs) + np.array([0, -half, half]))
+
+
+ratios, against_minibatches = {}, {}
+for moment, weights in moments.items():
+    model.set_weights(weights)
+    noise, between = network_noise()
+    ratios[moment] = {(n, p): ratio(noise, n, p) for n in OBJECTIVES for p in PARTS}
+    against_minibatches[moment] = {
+        part: np.mean([v[part] for v in noise["B"]]) / between[part] for part in PARTS
+    }
+rows = [
+    "| moment | part | A / B | path / B | score / B | B / between minibatches |",
+    "|---|---|---:|---:|---:|---:|",
+]
+for moment, table in ratios.items():
+    for part in PARTS:
+        cells = [
+            "{:.2f} ({:.2f} to {:.2f})".format(*table[name, part])
+            for name in ("A", "path")
+        ]
+        cells.append(
+            f"{np.format_float_positional(table['score', part][0], 2, fractional=False, trim='-')}"
+        )
+        cells.append(f"{against_minibatches[moment][part]:.1f}")
+        rows.append(f"| {moment} | {part} | " + " | ".join(cells) + " |")
+display(Markdown("\n".join(rows)))
+
+# %% mystnb={"image": {"alt": "Three panels, before training, after one epoch and after ten: variance of A and of the path gradient relative to B, for the μ head, the σ head, the rest of the encoder and the decoder. Before training A lies between 10 and 17 and the path between 2 and 4; after one epoch A lies at 1.1 to 1.2 and the path at one half, after ten epochs likewise. In the decoder all are at 1."}}
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
+for panel, (moment, table) in zip(axes, ratios.items(), strict=True):
+    for shift, name in ((-0.15, "A"), (0.15, "path")):
+        middle, low, high = np.array([table[name, part] for part in PARTS]).T
+        panel.errorbar(
+            np.arange(4) + shift, middle, yerr=[middle - low, high - middle],
+            fmt="o", color=COLORS[name], label=name,
+        )  # fmt: skip
+    panel.axhline(1, color=COLORS["B"], label="B")
+    panel.set(title=moment, xticks=range(4), xticklabels=PARTS, yscale="log")
+    panel.tick_params(axis="x", rotation=30)
+axes[0].set_ylabel("variance / that of B")
+axes[0].legend()
+plt.show()
+
+# %%
+for moment, table in ratios.items():
+    for name in OBJECTIVES:
+        assert abs(table[name, "decoder"][0] - 1) < 1e-3, (moment, name)
+    for part in ("μ head", "σ head", "encoder"):
+        assert table["score", part][0] > 1000, (moment, part)
+print("the decoder's gradient has the same noise with every estimator")
+print("the score function scatters more than 1,000 times as much all over the encoder")
+assert min(ratios["start"]["A", p][0] for p in PARTS[:3]) > 5
+assert min(ratios["start"]["path", p][0] for p in PARTS[:3]) > 1.5
+for moment in ("after 1 epoch", "after 10 epochs"):
+    for part in PARTS[:3]:
+        assert 1 < ratios[moment]["A", part][1] < 1.4, (
+            moment,
+            part,
+        )  # its interval too
+        assert 0.35 < ratios[moment]["path", part][0] < 0.65, (moment, part)
+print("before training A scatters at least five times as much as B, the path 1.5 times")
+print("later A scatters up to 1.4 times as much as B, the path about half as much")
+
+# %% [markdown]
+# In the $\mu$ head the order had to be that of section 4.3: each of its weights sees one $\mu_j$, and the variances of the images add. In the rest of the encoder the coordinates mix, and with strongly correlated posteriors the order could turn; here it did not.
+#
+# - **At the initial weights** B is the quietest by far. A scatters ten to seventeen times as much; even the path loses to B.
+# - **After one epoch** the order that the table in section 4.3 promises has come about. A lies some 10 to 25 per cent above B, the path at half. Nine epochs later A's distance has shrunk with the posteriors, most in the $\mu$ head, and the path is still at half.
+# - **The $\sigma$ head** shows more of A's noise than the table above did by $\sigma$ (3 per cent). It puts out $\log \sigma^2$, and the gradient by that is $\sigma/2$ times the gradient by $\sigma$: so a wide dimension counts as much as a narrow one, and A's $2/\sigma_j^2$ becomes $\frac12$ in each.
+# - **The decoder** does not care: with the same $\varepsilon$ its gradient is the same, number for number. Only the encoder can gain.
+# - **The score function** is out of the question: thousands of times B's variance after training, millions before. (It is shown without a baseline; section 1.3 says what one brings.)
+# - **The last column** says how much there is to be gained. For most of the encoder, B's noise at $M = 100$ is one to two times that of the minibatches themselves. Halve it, and about 30 per cent of the total is gone. In the $\sigma$ head it is nearly all of the noise there is.
+#
+# ## 4.5 Does training notice?
+#
+# Train. One hidden layer of 256 units in each network and $J = 20$; Adam with a step of $10^{-3}$, $M = 100$, five epochs; five seeds. For each seed the three estimators start from the same weights, see the same minibatches in the same order and draw the same $\varepsilon$. So their differences are *paired*: what the seeds have in common drops out. After each epoch the test ELBO is measured in the same way for all, with estimator B and a fixed noise.
+
+
+# %%
+class TestELBO(keras.callbacks.Callback):
+    """The test ELBO after every epoch, by estimator B with the same noise each time."""
+
+    def on_train_begin(self, logs=None):
+        self.values, self.seconds = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.monotonic() - self.begun)
+        self.values.append(vh.elbo(self.model, x_test))
+
+
+# %% tags=["nbval-ignore-output"]
+SEEDS, EPOCHS = range(5), 5
+curves = {name: [] for name in ("A", "B", "path")}
+seconds = {name: [] for name in curves}
+for seed in SEEDS:
+    for name in curves:
+        vae = vh.mlp_vae(latent_dim=20, hidden=(256,), seed=seed)
+        vae.compile(keras.optimizers.Adam(1e-3), objective=OBJECTIVES[name])
+        training = vh.batches(images.train, 100, "threshold", seed=seed)
+        test = TestELBO()
+        vae.fit(training, epochs=EPOCHS, callbacks=[test], verbose=0)
+        curves[name].append(test.values)
+        seconds[name] += test.seconds[1:]  # the first epoch compiles
+curves = {name: np.array(values) for name, values in curves.items()}  # [seeds, epochs]
+
+
+def interval(values):
+    """Mean and half the width of the 95% interval for a mean, by Student's t."""
+    values = np.asarray(values)
+    half = (
+        stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    )
+    return values.mean(), half
+
+
+print("test ELBO after five epochs, nats (mean of five seeds, 95% interval)")
+for name, values in curves.items():
+    print("  {:5} {:.2f} ± {:.2f}".format(name, *interval(values[:, -1])))
+print(
+    "differences, 95% intervals: paired by the seed, and as if the seeds were strangers"
+)
+for one, other in (("B", "A"), ("path", "A"), ("path", "B")):
+    for epoch in (1, EPOCHS):
+        ours, theirs = curves[one][:, epoch - 1], curves[other][:, epoch - 1]
+        mean, half = interval(ours - theirs)
+        apart = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+        print(f"  {one} − {other}, epoch {epoch}: {mean:+.2f} ± {half:.2f}", end=", ")
+        print(f"unpaired ± {(apart.high - apart.low) / 2:.2f}")
+for name, times in seconds.items():
+    spread = np.ptp(curves[name][:, -1])
+    print(f"  {name:5} {np.median(times):.2f} seconds an epoch (median); ", end="")
+    print(f"its five seeds end within {spread:.2f} nats")
+
+# %% mystnb={"image": {"alt": "On the left the test ELBO of A, B and the path over five epochs: three curves that rise from −120 to −94 nats and nearly coincide, the path on top. On the right the differences to B with intervals: A lies 0.1 to 0.3 below zero and its intervals contain it; the path lies 0.4 to 0.7 above zero and its intervals just exclude it."}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+epochs = np.arange(1, EPOCHS + 1)
+for name, values in curves.items():
+    axes[0].plot(
+        epochs, values.mean(axis=0), marker="o", color=COLORS[name], label=name
+    )
+for shift, name in ((-0.06, "A"), (0.06, "path")):
+    middle, half = np.transpose(
+        [interval(curves[name][:, e] - curves["B"][:, e]) for e in range(EPOCHS)]
+    )
+    axes[1].errorbar(
+        epochs + shift,
+        middle,
+        yerr=half,
+        fmt="o-",
+        color=COLORS[name],
+        label=f"{name} − B",
+    )
+axes[1].axhline(0, color=COLORS["B"])
+axes[0].set(title="mean of five seeds", ylabel="test ELBO, nats")
+axes[1].set(title="paired difference to B, 95% interval", ylabel="nats")
+for panel in axes:
+    panel.set(xlabel="epoch (60,000 images each)", xticks=epochs)
+    panel.legend()
+plt.show()
+
+# %%
+final = {name: values[:, -1] for name, values in curves.items()}
+b_less_a, error = interval(final["B"] - final["A"])
+assert abs(b_less_a) < 1.0
+assert interval(final["path"] - final["A"])[0] > 0
+slower = np.median(seconds["path"]) / np.median(seconds["B"])
+assert slower < 1.5
+print("A and B end within a nat of each other; on average the path ends ahead of A")
+print("an epoch with the path takes less than 1.5 times as long as one with B")
+
+# %% [markdown]
+# On the left the curves lie close together. On the right, and in the lines above: between A and B nothing can be seen at any epoch; after five, the interval of B − A reaches from −0.2 to +0.6 nats. The path ends 0.6 ± 0.3 nats above A, and 0.4 ± 0.3 above B. (Three comparisons were made. Corrected for that, as by Bonferroni, the first still excludes zero, the second does not.) An epoch takes about the same time with each, so an axis of seconds would show the same picture.
+#
+# What did pairing bring? Little. The same seed gives the same start, but the runs soon go their own ways: for two of the three differences the unpaired interval is as narrow. And half a nat is little, too: two runs of A differ by as much.
+#
+# ## 4.6 Verdict
+#
+# - **For the number that you print**, A has less variance than B once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point, here 0.4 nats² for each latent dimension. If the notebook means the value, it is right.
+# - **For the gradient by $\mu$**, B has less variance than A: at every moment that was measured here, and at stationary points for every decoder wherever $\sigma_j^2 < 2$. In the $\sigma$ head it was B's turn as well, although single coordinates far from zero may go the other way. If the paper means the gradient, its "typically" is right.
+# - **How much.** At the initial weights a factor of ten and more; later 4 to 24 per cent. Five epochs of training with five seeds could not tell A from B.
+# - **Quieter than both**, somewhere after the initial weights, is the path estimator: half the noise of B in the encoder at the same cost, and 0.6 ± 0.3 nats more than A after five epochs.
+#
+# So take B or the path estimator; the path's lead over B in training is too small for five seeds to be sure of. Going from A to B, as one write-up does, costs nothing, and what it brings after five epochs lies between −0.2 and +0.6 nats here. All this is one kind of network on thresholded digits. What this page did not measure: convolutional networks, several draws for each image, importance-weighted bounds, runs of more than five epochs, and a change of estimator within a run.
+#
+# ## What we measured
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+a, b, by_formula = (part.mean() for part in measured["encoder, after 10 epochs"])
+table = ratios["after 10 epochs"]
+path_gain, path_error = interval(final["path"] - final["A"])
+over_b, over_b_error = interval(final["path"] - final["B"])
+b_gain, b_error = interval(final["B"] - final["A"])
+rows = [
+    ("value, after training: variance of A, of B, nats²", f"{a:.1f}, {b:.1f}", "A less (TFP's notebook)"),
+    ("gradient, μ head, after training: A / B", f"{table['A', 'μ head'][0]:.2f}", "B less, “typically” (paper)"),
+    ("gradient, σ head, after training: A / B", f"{table['A', 'σ head'][0]:.2f}", "the same"),
+    ("gradient, μ head, after training: path / B", f"{table['path', 'μ head'][0]:.2f}", "—"),
+    ("gradient, μ head, before training: A / B", f"{ratios['start']['A', 'μ head'][0]:.1f}", "—"),
+    ("test ELBO after five epochs, B − A, nats", f"{b_gain:+.2f} ± {b_error:.2f}", "not measured (S4 replaces A by B)"),
+    ("— path − A", f"{path_gain:+.2f} ± {path_error:.2f}", "—"),
+    ("— path − B", f"{over_b:+.2f} ± {over_b_error:.2f}", "—"),
+]  # fmt: skip
+header = "| thresholded MNIST, dense, J = 20 | here | published |\n|---|---|---|\n"
+lines = (f"| {what} | {value} | {published} |" for what, value, published in rows)
+display(Markdown((header + "\n".join(lines)).replace("| -", "| −")))
+
+# %% tags=["nbval-ignore-output"]
+assert vh.peak_memory() < 4
+vh.report_page(started)
+
+# %% [markdown]
+# ## In this chapter you have seen
+#
+# - that where $q$ is stationary A's value is quieter than B's by exactly $\mathrm{Var}(\Delta)$, for any decoder;
+# - that A, B and the path gradient by $\mu$ are one family, that at a stationary point the path is its best member, and by how much the others miss it;
+# - what is left over when the path has done its best: the Fisher divergence between $q$ and the true posterior;
+# - the law confirmed on a real decoder, on average over a thousand cases to within 3 per cent;
+# - the noise of the gradient that an optimiser gets, part by part, beside the noise of its minibatches;
+# - a comparison of training runs with five seeds, what it can see and what it cannot, and what pairing is worth.
+#
+# ## Exercises
+#
+# **1.** In one latent dimension let the posteriors of all images have the same $\sigma$, and let their $\mu$ have mean zero. Suppose that the *aggregate* posterior, the mixture of all of them, has variance 1, like the prior. What is $\mathrm{Var}(\Delta)$ on average over the images? For which $\sigma$ is it largest?
+#
+# <details><summary>Solution</summary>
+#
+# The variance of a mixture is the mean variance plus the variance of the means: $1 = \sigma^2 + \mathbb{E}[\mu^2]$. So by (4.2) the average is $(1 - \sigma^2) \sigma^2 + \frac12 (1 - \sigma^2)^2 = \frac12 (1 - \sigma^2)(1 + \sigma^2) = \frac12 (1 - \sigma^4)$. It is largest for narrow posteriors, and never more than half a nat². An unused dimension, $\sigma = 1$, adds nothing.
+#
+# </details>
+#
+# **2.** Derive the second table of section 4.3. Let $f(z) = b z - \frac12 \lambda z^2$, in one dimension. Compute the three gradients by $\sigma$ and their variances.
+#
+# <details><summary>Solution</summary>
+#
+# The slope is $f' = b - \lambda z$. With $z = \mu + \sigma \varepsilon$ the gradients by $\sigma$ are
+#
+# - B: $f' \varepsilon + 1/\sigma - \sigma = (b - \lambda\mu) \varepsilon - \lambda\sigma \varepsilon^2 + \dots$, with variance $(b - \lambda\mu)^2 + 2 \lambda^2\sigma^2$;
+# - A: $(f' - z) \varepsilon + 1/\sigma = (b - (1 + \lambda)\mu) \varepsilon - (1 + \lambda) \sigma \varepsilon^2 + \dots$, with variance $(b - (1 + \lambda) \mu)^2 + 2 (1 + \lambda)^2 \sigma^2$;
+# - path: $(f' - z + \varepsilon/\sigma) \varepsilon$, with variance $(b - (1 + \lambda) \mu)^2 + 2 (1/\sigma - (1 + \lambda) \sigma)^2$.
+#
+# (The dots are constants; $\varepsilon$ and $\varepsilon^2$ are uncorrelated, with variances 1 and 2.) Stationary means $b - \lambda\mu = \mu$ and $\lambda = 1/\sigma^2 - 1$. Insert: B has $\mu^2 + 2 (1/\sigma - \sigma)^2$, A has $2/\sigma^2$, the path has 0. A quadratic $f$ has a Gaussian posterior, so $q$ is exact.
+#
+# </details>
+#
+# **3.** For the gradient by $\mu$ the best member of the family was the path. Which multiple $c$ makes the *value* $\widetilde{\mathcal{L}}_B + c \Delta$ quietest at a stationary point?
+#
+# <details><summary>Solution</summary>
+#
+# The variance is $\mathrm{Var}(f) + 2 c \, \mathrm{Cov}(f, \Delta) + c^2 \mathrm{Var}(\Delta)$. At a stationary point the covariance is $-\mathrm{Var}(\Delta)$ by (4.7), so the minimum is at $c = 1$: estimator A. In the language of Monte Carlo, $\Delta$ is a *control variate* for B, and A is B with the best coefficient.
+#
+# </details>
+#
+# **4.** Away from a stationary point the path need not win. Let $\sigma_j$ be smaller than its stationary value. From which point on does the path scatter more than A in the gradient by $\mu_j$? Check it with the images' own Gaussians, by shrinking $\sigma$.
+#
+# <details><summary>Solution</summary>
+#
+# By (4.9) and (4.5), the variance of the path less that of A is $1/\sigma_j^2 + 2 (h_j - 1)$. Suppose that $h_j$ does not change much when $\sigma_j$ does. Write $s_j$ for the stationary value, so that $h_j = 1 - 1/s_j^2$. Then the difference is $1/\sigma_j^2 - 2/s_j^2$: positive as soon as $\sigma_j < s_j / \sqrt{2}$. (The true factor depends on how $h_j$ moves.) The cell below multiplies $\sigma$ by 0.9 and by 0.5.
+#
+# </details>
+#
+# **5.** Write the whole family as an objective: a function `mixed(c)` that returns an objective with the value $\widetilde{\mathcal{L}}_B + c \Delta$. Check it against `vh.sgvb_a` and `vh.sgvb_b`. Why is the path not among its gradients?
+#
+# <details><summary>Solution</summary>
+#
+# The code is in the cell below. For the gradient by $\mu_j$ the path needs a $c$ of its own for each image and dimension, $1 - 1/\sigma_j^2$; no fixed $c$ does that. And by $\sigma_j$ it is no member at all: the term in $\varepsilon_j$ would need $c = 1$, the term in $\varepsilon_j^2$ would need $c = 1 - 1/\sigma_j^2$. (Unless $\mu_j = 0$: then the first is not there.)
+#
+# </details>
+#
+# ### The solutions, computed
+
+
+# %%
+weights, mean, scale = gaussians["own Gaussians, after 10 epochs"]
+for factor in (0.9, 0.5):
+    of = gradient_variances(weights, mean, np.float32(factor) * scale)
+    part = of["path"][0].mean() / of["A"][0].mean()
+    print(f"σ times {factor}: path / A = {'more' if part > 1 else 'less'} than 1")
+    assert (part > 1) == (factor**2 < 0.5)
+
+
+def mixed(c):
+    """An objective with the value of B plus c Δ."""
+
+    def objective(model, x, samples=1):
+        q = model.posterior(x)
+        z = q.sample(samples, seed=model.next_seed())
+        kl = q.kl_divergence(model.prior)
+        delta = kl - (q.log_prob(z) - model.prior.log_prob(z))
+        return tf.reduce_mean(model.likelihood(z).log_prob(x) - kl + c * delta, axis=0)
+
+    return objective
+
+
+for c, objective in ((0.0, vh.sgvb_b), (1.0, vh.sgvb_a)):
+    np.testing.assert_allclose(value(mixed(c), 7), value(objective, 7), atol=2e-3)
+print("mixed(0) is B and mixed(1) is A")
+
+# %% [markdown]
+# ## What to read next
+#
+# - [Chapter 5](05_animations.ipynb) shows the reparameterisation trick in motion, and why a gradient is quiet when the noise stays fixed.
+# - [Roeder, Wu & Duvenaud 2017](../book/bibliography.md) on the path gradient, with mixtures and importance-weighted bounds.
+# - [Mohamed et al. 2020](../book/bibliography.md) on Monte Carlo gradients and control variates in general.
+# - [Rainforth et al. 2018](../book/bibliography.md) on why a tighter bound may train the encoder worse.
