@@ -15,12 +15,12 @@
 # %% [markdown]
 # # 4. SGVB-A or SGVB-B?
 #
-# The paper that began it all has two estimators of the same bound. Estimator A samples everything; estimator B does the KL divergence by formula and samples the rest. Which one should you train with? The paper says that B "typically" has less variance. A notebook of TensorFlow Probability on variational inference says that the sampled form has less. One of the write-ups behind this book (S4) takes another's network, replaces A by B, and measures nothing. This chapter measures: first with a theorem that holds for every decoder, then on a network while it trains. Both statements can be right, each about something else; a third estimator, once training has begun, is quieter than both; and the training curves tell you how much of all this to worry about.
+# The paper that began it all has two estimators of the same bound. Estimator A samples everything; estimator B does the KL divergence by formula and samples the rest. Which one should you train with? The paper says that B "typically" has less variance. A notebook of TensorFlow Probability on variational inference says that the sampled form has less. One of the [five write-ups](../book/intro.md) behind this book (S4) takes another's network, replaces A by B, and measures nothing. This chapter measures: first with a theorem that holds for every decoder, then on a network while it trains. Both statements can be right, each about something else; a third estimator, once training has begun, is quieter than both; and the training curves tell you how much of all this to worry about.
 #
 # **What you will be able to do**
 #
 # - say where A is quieter than B and where B is quieter than A, for the value and for the gradient, and prove it;
-# - read A, B and the path gradient as one family, with one number to choose for each coordinate, and say which number is best;
+# - read the gradients of A, B and a third estimator by $\mu$ as one family, with one number to choose for each coordinate, and say which number is best;
 # - measure the variance of a gradient, by parts of the network, with an interval;
 # - compare estimators in training: same weights, same data, same noise, several seeds, and an interval for the difference;
 # - decide what to use.
@@ -132,15 +132,15 @@ print("the path estimator has the value of A")
 # \mathbb{E}[\varepsilon_j \, g(\varepsilon)] = \mathbb{E}[\partial_j g], \qquad \text{and with } \varepsilon_j g \text{ in place of } g: \qquad \mathbb{E}[(\varepsilon_j^2 - 1) \, g(\varepsilon)] = \mathbb{E}[\varepsilon_j \, \partial_j g]. \tag{4.4}
 # $$
 #
-# *Proof.* The density $\varphi$ of $\varepsilon_j$ has the derivative $-\varepsilon_j \varphi$. Integrate $\varepsilon_j \varphi \, g$ by parts.
+# *Proof.* The density $\varphi$ of $\varepsilon_j$ has the derivative $-\varepsilon_j \varphi$. Integrate $\varepsilon_j \varphi \, g$ by parts. For the second form, the derivative of $\varepsilon_j g$ is $g + \varepsilon_j \partial_j g$. (Here $\partial_j$ is by $\varepsilon_j$; below, $\partial_j f$ is by $z_j$.)
 #
-# Put $g(\varepsilon) = f(\mu + \sigma\varepsilon)$, whose derivative is $\sigma_j \partial_j f$, into the covariance of $f$ with (4.2):
+# Put $g(\varepsilon) = f(\mu + \sigma\varepsilon)$, whose derivative is $\sigma_j \partial_j f$, into $\mathrm{Cov}(f, \Delta) = \mathbb{E}[f \Delta]$ with (4.2):
 #
 # $$
 # \mathrm{Cov}(f, \Delta) = \sum_j \left( -\mu_j \sigma_j^2 \, \mathbb{E}[\partial_j f] + \tfrac{1}{2} (1 - \sigma_j^2) \sigma_j^2 \, h_j \right), \qquad h_j = \frac{1}{\sigma_j} \mathbb{E}[\varepsilon_j \, \partial_j f]. \tag{4.5}
 # $$
 #
-# If $f$ has a second derivative, then $h_j = \mathbb{E}[\partial_j^2 f]$, by Stein's lemma once more: the mean curvature of the log-likelihood. The same two averages stand in the gradient of the ELBO itself. By (1.24),
+# If $f$ has a second derivative, then $h_j = \mathbb{E}[\partial_j^2 f]$, by Stein's lemma once more: the mean curvature of the log-likelihood. The same two averages stand in the gradient of the ELBO itself. By (1.24) for $f$, and with the derivatives of $-\mathrm{KL} = \frac12 \sum_j (1 + \log \sigma_j^2 - \mu_j^2 - \sigma_j^2)$,
 #
 # $$
 # \frac{\partial \mathcal{L}}{\partial \mu_j} = \mathbb{E}[\partial_j f] - \mu_j, \qquad \frac{\partial \mathcal{L}}{\partial \sigma_j} = \sigma_j \, h_j + \frac{1}{\sigma_j} - \sigma_j . \tag{4.6}
@@ -154,9 +154,9 @@ print("the path estimator has the value of A")
 #
 # So *at every stationary point of the bound in $\mu$ and $\sigma$, A has the quieter value*, by exactly $\mathrm{Var}(\Delta)$. The exact posterior of chapter 1 is the special case in which $\mathrm{Var}(\widetilde{\mathcal{L}}_A) = 0$.
 #
-# Two remarks before you test it. An encoder serves all images at once; a single image's $q$ is *near* a stationary point at best. And $\mathrm{Var}(\Delta)$ is bounded: a dimension that is not used ($\mu = 0$, $\sigma = 1$) adds nothing, and one that is used with a narrow $\sigma$ adds about $\frac12$ nat² on average over the images (exercise 1).
+# Two remarks before you test it. An encoder serves all images at once; a single image's $q$ is *near* a stationary point at best. And $\mathrm{Var}(\Delta)$, averaged over the images, stays small: a dimension that is not used ($\mu = 0$, $\sigma = 1$) adds nothing, and one that is used with a narrow $\sigma$ adds about $\frac12$ nat² (exercise 1 says under which conditions).
 #
-# For the test take the dense network of chapter 2 with $J = 20$, train it with B for ten epochs, and keep its weights at three moments.
+# For the test take the dense network of chapter 2 (hidden layers of 512 and 256 units) with $J = 20$, train it with B for ten epochs, and keep its weights at three moments.
 
 # %% tags=["nbval-ignore-output"]
 model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
@@ -246,7 +246,7 @@ gaussians["own Gaussians, after 10 epochs"] = (weights, *own_gaussians(*encoded(
 
 # %% tags=["nbval-ignore-output"]
 rows = [
-    "| $q$ from | Var A | Var B | B − A (± standard error) | Var Δ |",
+    "| q from | Var A | Var B | B − A (± standard error) | Var Δ |",
     "|---|---:|---:|---:|---:|",
 ]
 measured = {}
@@ -274,7 +274,7 @@ print("each image with its own Gaussian: Var B − Var A is Var Δ to within 3%"
 print("before training B has the quieter value, after it A")
 
 # %% [markdown]
-# All figures are nats² for one image, averaged over the 50. Before training B has the quieter value, afterwards A: for the encoder's $q$ by about as much as (4.7) says, for images with a Gaussian of their own by just as much, within the error. Look also at how much there is altogether. After ten epochs the choice between A and B moves 8 of 27 nats²; giving each image its own $q$ moves 15. Where that is done, the choice decides most of what is left.
+# All figures are nats² for one image, averaged over the 50. Before training B has the quieter value, by somewhat more than $\mathrm{Var}(\Delta)$: the decoder does not quite ignore $z$, and the covariance in (4.3) is positive. Afterwards it is A: for the encoder's $q$ by about as much as (4.7) says, for images with a Gaussian of their own by just as much, within the error. Look also at how much there is altogether. After ten epochs the choice between A and B moves 8 of 27 nats²; giving each image its own $q$ moves 15. Where that is done, the choice decides most of what is left.
 #
 # But a value is not a gradient. An optimiser never sees the value.
 #
@@ -292,7 +292,7 @@ print("before training B has the quieter value, after it A")
 # g_c = \frac{\partial \widetilde{\mathcal{L}}_B}{\partial \mu_j} + c \, \frac{\partial \Delta}{\partial \mu_j} = \partial_j f(z) - \mu_j - c \, \sigma_j \varepsilon_j . \tag{4.9}
 # $$
 #
-# $c = 0$ is B and $c = 1$ is A. The path estimator is a member too. It follows $z$ alone through $f(z) + \log p(z) - \log q(z)$, whose derivative is $\partial_j f - z_j + \varepsilon_j / \sigma_j$; that is (4.9) with $c = 1 - 1/\sigma_j^2$, another number for each image and coordinate. Which $c$ is best? The variance is a parabola in $c$, and since $\mathrm{Cov}(\partial_j f, \varepsilon_j) = \sigma_j h_j$, its lowest point is at $c^* = h_j$. Where $\sigma_j$ is stationary, (4.6) says what that is: $1 - 1/\sigma_j^2$. So *for the gradient by $\mu_j$, and where $\sigma_j$ is stationary, the path estimator is the best member of the family*. With $R_j$ for its variance,
+# $c = 0$ is B and $c = 1$ is A. The path estimator is a member too. It follows $z$ alone through $f(z) + \log p(z) - \log q(z)$, whose derivative is $\partial_j f - z_j + \varepsilon_j / \sigma_j$; that is (4.9) with $c = 1 - 1/\sigma_j^2$, another number for each image and coordinate. Which $c$ is best? The variance is a parabola in $c$, and since $\mathrm{Cov}(\partial_j f, \varepsilon_j) = \sigma_j h_j$, its lowest point is at $c^* = h_j$. Call the lowest variance $R_j$; then, everywhere, $\mathrm{Var}(g_c) = R_j + \sigma_j^2 (c - h_j)^2$. Where $\sigma_j$ is stationary, (4.6) says what $h_j$ is: $1 - 1/\sigma_j^2$. So *for the gradient by $\mu_j$, and where $\sigma_j$ is stationary, the path estimator is the best member of the family*, $R_j$ is its variance, and
 #
 # $$
 # \mathrm{Var}(g_c) = R_j + \sigma_j^2 \left( c - 1 + \frac{1}{\sigma_j^2} \right)^2 . \tag{4.10}
@@ -304,13 +304,13 @@ print("before training B has the quieter value, after it A")
 # | A | $1$ | $R_j + 1/\sigma_j^2$ |
 # | B | $0$ | $R_j + (1/\sigma_j - \sigma_j)^2$ |
 #
-# Again the decoder does not matter, except in $R_j$, which is common to all. And $R_j$ has a meaning. The path gradient is $\partial_j \log p_\theta(x, z) - \partial_j \log q(z)$, and the first term is also the slope of the log-posterior. If $\mu_j$ is stationary too, its mean is zero, so
+# Again the decoder does not matter, except in $R_j$, which is common to all. And $R_j$ has a meaning. The path gradient is $\partial_j \log p_\theta(x, z) - \partial_j \log q(z)$, and the first term is also the slope of the log-posterior. If $\mu_j$ is stationary too, the mean of the path gradient is zero, and its variance is its mean square:
 #
 # $$
 # R_j = \mathbb{E}_q \left[ \left( \partial_j \log p_\theta(z \mid x) - \partial_j \log q(z) \right)^2 \right]: \tag{4.11}
 # $$
 #
-# a discrepancy between $q$ and the true posterior, the *Fisher divergence* in coordinate $j$. Where $q$ is exact it is zero, and the table is the one of chapter 1.
+# a discrepancy between $q$ and the true posterior, the *Fisher divergence* in coordinate $j$. Where $q$ is exact it is zero, and the table is that of chapter 1, section 1.5.
 #
 # Read three things off it:
 #
@@ -318,13 +318,13 @@ print("before training B has the quieter value, after it A")
 # - **How much that is.** At most 2, beside a noise of $1/\sigma_j^2$, which is 25 for $\sigma_j = 0.2$. The narrower the posterior, the less it matters. It matters most in a dimension that the decoder ignores: there $\sigma_j = 1$ and $R_j = 0$, A has a noise of 1, and B has none.
 # - **The path.** It saves $1/\sigma_j^2$ against A, all that is not $R_j$. The better $q$ fits, the larger the part it saves.
 #
-# For the gradient by $\sigma_j$ the same calculation needs two averages more. Where $\mu_j$ and $\sigma_j$ are stationary,
+# For the gradient by $\sigma_j$ there is no such family: $\Delta$'s derivative has two terms. But A's gradient is still B's plus (4.8), so $\mathrm{Var}(A) - \mathrm{Var}(B) = \mathrm{Var}(\partial\Delta/\partial\sigma_j) + 2 \, \mathrm{Cov}(\varepsilon_j \partial_j f, \partial\Delta/\partial\sigma_j)$, and the first of these is $\mu_j^2 + 2\sigma_j^2$. Expand the covariance and insert (4.6). Where $\mu_j$ and $\sigma_j$ are stationary,
 #
 # $$
 # \mathrm{Var}(A) - \mathrm{Var}(B) = 4 - 2\sigma_j^2 - \mu_j^2 - 2 \mu_j \, \mathbb{E}[(\varepsilon_j^2 - 1) \, \partial_j f] - 2 \sigma_j \, \mathbb{E}[(\varepsilon_j^3 - 3 \varepsilon_j) \, \partial_j f]. \tag{4.12}
 # $$
 #
-# The two averages are $\sigma_j^2 \mathbb{E}[\partial_j^3 f]$ and $\sigma_j^3 \mathbb{E}[\partial_j^4 f]$ where these exist. If $f$ is quadratic they vanish. In one dimension $q$ is then the exact posterior, the path has no variance, and the others have (exercise 2)
+# The two averages are $\sigma_j^2 \mathbb{E}[\partial_j^3 f]$ and $\sigma_j^3 \mathbb{E}[\partial_j^4 f]$ where these exist. If $f$ is quadratic they vanish. In one dimension $q$ is then the exact posterior, the path has no variance, and the others have these (exercise 2):
 #
 # | Gradient by $\sigma$, exact posterior | variance |
 # |---|---|
@@ -332,7 +332,7 @@ print("before training B has the quieter value, after it A")
 # | A | $2/\sigma^2$ |
 # | B | $2 (1/\sigma - \sigma)^2 + \mu^2$ |
 #
-# Here A is quieter as soon as $\mu^2 > 2 (2 - \sigma^2)$, that is, if $\mu$ lies more than about two from zero. And no theorem says that the path is best by $\sigma$: there are $f$ for which B is quieter even at a stationary point.
+# Here A is quieter as soon as $\mu^2 > 2 (2 - \sigma^2)$, that is, if $\mu$ lies more than two from zero for narrow $\sigma$, more than 1.4 for $\sigma = 1$. And no theorem says that the path is best by $\sigma$: there are $f$ for which B is quieter even at a stationary point.
 #
 # First the exact case, in one dimension. Simulate ten points $(\mu, \sigma)$ and hold six variances and (4.2) against the formulas.
 
@@ -377,9 +377,9 @@ assert farthest < 4
 print("checked at ten points: six variances and Var(Δ), within 4 standard errors")
 
 # %% [markdown]
-# The regions, for the exact case. On the left the gradient by $\mu$, on the right the gradient by $\sigma$; the colour is the variance of A divided by that of B, white where they are equal.
+# The regions, for the exact case. On the left the gradient by $\mu$, on the right the gradient by $\sigma$; the colour is the variance of A divided by that of B. It is purple where B is quieter and brown where A is; on the black line they are equal. Beyond a factor of 8 the colour no longer changes. (At $\sigma = 1$, on the right with $\mu = 0$, B has no variance at all.)
 
-# %% mystnb={"image": {"alt": "Two maps over the plane of μ from −3 to 3 and σ from 0.05 to 1.6. On the left, gradient by μ: B is quieter below σ = 1.41, hardly so at small σ, and most around σ = 1. On the right, gradient by σ: B is quieter inside a dome between μ = −2 and 2, most around σ = 1; A is quieter outside."}}
+# %% mystnb={"image": {"alt": "Two maps over the plane of μ from −3 to 3 and σ from 0.05 to 1.6, purple where B is quieter and brown where A is. On the left, gradient by μ: B is quieter below σ = 1.41, hardly so at small σ, and most around σ = 1. On the right, gradient by σ: B is quieter inside a dome between μ = −2 and 2, most around σ = 1; A is quieter outside."}}
 mu, sigma = np.meshgrid(
     np.linspace(-3, 3, 301), np.linspace(0.05, 1.6, 300)
 )  # misses σ = 1
@@ -424,18 +424,15 @@ saved = {
     "B": (of_own["B"][0] - of_own["path"][0], (1 / scale - scale) ** 2),
 }
 
-# %% mystnb={"image": {"alt": "Scatter on two logarithmic axes: measured difference of variances against the formula. A thousand points for A and a thousand for B lie along the diagonal over several orders of magnitude, B's reaching further down."}}
-figure, panel = plt.subplots(figsize=(5, 4))
-for marker, (name, (found, expected)) in zip("ox", saved.items(), strict=True):
-    formula = {"A": "$1/σ^2$", "B": "$(1/σ - σ)^2$"}[name]
-    panel.loglog(
-        expected.ravel(), found.ravel(), marker, mfc="none", ms=4, color=COLORS[name],
-        label=f"Var {name} − Var path, against {formula}",
-    )  # fmt: skip
+# %% mystnb={"image": {"alt": "Two scatters on logarithmic axes, measured difference of variances against the formula, with the diagonal. On the left A: a thousand points along the diagonal from 1 to 200. On the right B: most points between 1 and 200 on the diagonal, a dozen below, down to a thousandth, near it."}}
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True)
 ends = [1e-3, 3e3]
-panel.loglog(ends, ends, color="black", lw=0.8)
-panel.set(xlabel="formula", ylabel="measured", xlim=ends, ylim=ends)
-panel.legend(loc="upper left")
+for panel, (name, (found, expected)) in zip(axes, saved.items(), strict=True):
+    panel.loglog(expected.ravel(), found.ravel(), ".", ms=3, color=COLORS[name])
+    panel.loglog(ends, ends, color="black", lw=0.8)
+    formula = {"A": "$1/σ^2$", "B": "$(1/σ - σ)^2$"}[name]
+    panel.set(xlabel=formula, title=f"Var {name} − Var path", xlim=ends, ylim=ends)
+axes[0].set_ylabel("measured")
 plt.show()
 
 
@@ -461,6 +458,8 @@ print(
     end=", ",
 )
 print(f"its quadratic part alone: {quadratic.mean():.3f}")
+left_out = sum(np.sum((f < ends[0]) | (e < ends[0])) for f, e in saved.values())
+print(f"{left_out} of 2,000 points lie outside the picture")
 print("quartiles of σ:", np.quantile(scale, (0.25, 0.5, 0.75)).round(2))
 print(
     f"B is quieter by μ in {np.mean(by_mu > 0):.1%} of the cases, by σ in {np.mean(by_sigma > 0):.1%}"
@@ -476,12 +475,12 @@ print("a real decoder, mean of 1,000 cases: the table holds to within 3%")
 print("by σ (4.12) holds within 4 standard errors, its quadratic part alone does not")
 
 # %% [markdown]
-# One law, over five orders of magnitude; the points scatter about it because 2,000 draws do not fix a variance to better than some per cent. By $\sigma$ a quadratic $f$ is not enough, and (4.12) is.
+# One law: A follows it over two orders of magnitude, B over five. The points scatter about it because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well. By $\sigma$ a quadratic $f$ is not enough, and (4.12) is; and in one case in nine it is A that is quieter there, as outside the dome of the map.
 #
-# Now what it is worth. Compare the three variances themselves, for the images' own Gaussians and for the encoder's, which are not stationary:
+# Now what it is worth. Compare the three variances themselves, for the images' own Gaussians and for the encoder's, which are not stationary. Each figure is the variance of one coordinate of the gradient, of one image and one draw, averaged over 1,000 of them (in nats²: $z$ has no unit).
 
 # %% tags=["nbval-ignore-output"]
-rows = ["| $q$ from | gradient by | A | B | path |", "|---|---|---:|---:|---:|"]
+rows = ["| q from | gradient by | A | B | path |", "|---|---|---:|---:|---:|"]
 found = {}
 for name, (weights, mean, scale) in gaussians.items():
     found[name] = gradient_variances(weights, mean, scale)
@@ -500,7 +499,7 @@ print("by μ, after training: B at least 85% of A's variance, path less than 60%
 print("by μ, before training: B has the least, the path less than 30% of A's")
 
 # %% [markdown]
-# Before training the decoder says little about $z$, so $h_j \approx 0$ and the best $c$ in (4.9) is 0: estimator B. A adds $\sigma_j^2 (1 - 2 h_j)$ out of nothing, here about 1.4. The path takes $c = 1 - 1/\sigma_j^2$, which misses, because the initial $\sigma_j$ are not quite 1. After ten epochs B saves a few per cent against A and the path more than half, also with the encoder's imperfect $q$.
+# Before training the decoder says little about $z$, so $h_j \approx 0$ and the best $c$ in (4.9) is 0: estimator B. A adds $\sigma_j^2 (1 - 2 h_j)$ out of nothing, here about 1.4. The path takes $c = 1 - 1/\sigma_j^2$, which misses, because the initial $\sigma_j$ are not 1: with $h_j \approx 0$, an excess of 1.4 means $\sigma_j \approx 1.2$. After ten epochs B saves a few per cent against A and the path more than half, also with the encoder's imperfect $q$.
 #
 # ## 4.4 The gradient that the optimiser gets
 #
@@ -583,14 +582,13 @@ for moment, table in ratios.items():
             "{:.2f} ({:.2f} to {:.2f})".format(*table[name, part])
             for name in ("A", "path")
         ]
-        cells.append(
-            f"{np.format_float_positional(table['score', part][0], 2, fractional=False, trim='-')}"
-        )
+        two_digits = float(f"{table['score', part][0]:.2g}")
+        cells.append(f"{two_digits:,.0f}")
         cells.append(f"{against_minibatches[moment][part]:.1f}")
         rows.append(f"| {moment} | {part} | " + " | ".join(cells) + " |")
 display(Markdown("\n".join(rows)))
 
-# %% mystnb={"image": {"alt": "Three panels, before training, after one epoch and after ten: variance of A and of the path gradient relative to B, for the μ head, the σ head, the rest of the encoder and the decoder. Before training A lies between 10 and 17 and the path between 2 and 4; after one epoch A lies at 1.1 to 1.2 and the path at one half, after ten epochs likewise. In the decoder all are at 1."}}
+# %% mystnb={"image": {"alt": "Three panels, before training, after one epoch and after ten: variance of A and of the path gradient relative to B, for the μ head, the σ head, the rest of the encoder and the decoder. Before training A lies between 10 and 17 and the path between 2 and 4; after one epoch A lies at 1.1 to 1.2, after ten at 1.04 to 1.2, and the path both times at about one half. In the decoder all are at 1. The intervals are smaller than the dots."}}
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True)
 for panel, (moment, table) in zip(axes, ratios.items(), strict=True):
     for shift, name in ((-0.15, "A"), (0.15, "path")):
@@ -602,6 +600,8 @@ for panel, (moment, table) in zip(axes, ratios.items(), strict=True):
     panel.axhline(1, color=COLORS["B"], label="B")
     panel.set(title=moment, xticks=range(4), xticklabels=PARTS, yscale="log")
     panel.tick_params(axis="x", rotation=30)
+    panel.set_yticks([0.5, 1, 2, 5, 10], ["½", "1", "2", "5", "10"], minor=False)
+    panel.minorticks_off()
 axes[0].set_ylabel("variance / that of B")
 axes[0].legend()
 plt.show()
@@ -634,7 +634,7 @@ print("later A scatters up to 1.4 times as much as B, the path about half as muc
 # - **The $\sigma$ head** shows more of A's noise than the table above did by $\sigma$ (3 per cent). It puts out $\log \sigma^2$, and the gradient by that is $\sigma/2$ times the gradient by $\sigma$: so a wide dimension counts as much as a narrow one, and A's $2/\sigma_j^2$ becomes $\frac12$ in each.
 # - **The decoder** does not care: with the same $\varepsilon$ its gradient is the same, number for number. Only the encoder can gain.
 # - **The score function** is out of the question: thousands of times B's variance after training, millions before. (It is shown without a baseline; section 1.3 says what one brings.)
-# - **The last column** says how much there is to be gained. For most of the encoder, B's noise at $M = 100$ is one to two times that of the minibatches themselves. Halve it, and about 30 per cent of the total is gone. In the $\sigma$ head it is nearly all of the noise there is.
+# - **The last column** says how much there is to be gained. For most of the encoder, B's noise at $M = 100$ is one to two times that of the minibatches themselves. Halve it, and about 30 per cent of the total is gone. In the $\sigma$ head, after training, it is nearly all of the noise there is. (The noise between minibatches is the variance of the eight mean gradients, less what is left of $\varepsilon$ in a mean of 50 draws. Eight minibatches tell it roughly.)
 #
 # ## 4.5 Does training notice?
 #
@@ -737,9 +737,9 @@ print("A and B end within a nat of each other; on average the path ends ahead of
 print("an epoch with the path takes less than 1.5 times as long as one with B")
 
 # %% [markdown]
-# On the left the curves lie close together. On the right, and in the lines above: between A and B nothing can be seen at any epoch; after five, the interval of B − A reaches from −0.2 to +0.6 nats. The path ends 0.6 ± 0.3 nats above A, and 0.4 ± 0.3 above B. (Three comparisons were made. Corrected for that, as by Bonferroni, the first still excludes zero, the second does not.) An epoch takes about the same time with each, so an axis of seconds would show the same picture.
+# On the left the curves lie close together. On the right, and in the lines above: between A and B nothing can be seen at any epoch; after five, the interval of B − A reaches from −0.2 to +0.6 nats. The path ends 0.6 ± 0.3 nats above A, and 0.4 ± 0.3 above B. (Three comparisons were made. Corrected for that, as by Bonferroni, path − A still excludes zero, path − B does not.) An epoch takes about the same time with each, so an axis of seconds would show the same picture.
 #
-# What did pairing bring? Little. The same seed gives the same start, but the runs soon go their own ways: for two of the three differences the unpaired interval is as narrow. And half a nat is little, too: two runs of A differ by as much.
+# What did pairing bring? Little. The same seed gives the same start, but the runs soon go their own ways: for two of the three differences the unpaired interval is as narrow. And half a nat is little, too: the five runs of A spread over 0.7.
 #
 # ## 4.6 Verdict
 #
@@ -764,7 +764,7 @@ rows = [
     ("gradient, σ head, after training: A / B", f"{table['A', 'σ head'][0]:.2f}", "the same"),
     ("gradient, μ head, after training: path / B", f"{table['path', 'μ head'][0]:.2f}", "—"),
     ("gradient, μ head, before training: A / B", f"{ratios['start']['A', 'μ head'][0]:.1f}", "—"),
-    ("test ELBO after five epochs, B − A, nats", f"{b_gain:+.2f} ± {b_error:.2f}", "not measured (S4 replaces A by B)"),
+    ("256 units, test ELBO after five epochs: B − A, nats", f"{b_gain:+.2f} ± {b_error:.2f}", "not measured (S4 replaces A by B)"),
     ("— path − A", f"{path_gain:+.2f} ± {path_error:.2f}", "—"),
     ("— path − B", f"{over_b:+.2f} ± {over_b_error:.2f}", "—"),
 ]  # fmt: skip
