@@ -475,7 +475,7 @@ print("a real decoder, mean of 1,000 cases: the table holds to within 3%")
 print("by σ (4.12) holds within 4 standard errors, its quadratic part alone does not")
 
 # %% [markdown]
-# One law: A follows it over two orders of magnitude, B over five. The points scatter about it because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well. By $\sigma$ a quadratic $f$ is not enough, and (4.12) is; and in one case in nine it is A that is quieter there, as outside the dome of the map.
+# One law: A follows it over two orders of magnitude, B over five. The points scatter about it because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well. (What lies outside the picture are cases of B at $\sigma_j \approx 1$, where there is next to nothing to measure.) By $\sigma$ a quadratic $f$ is not enough, and (4.12) is; and in one case in nine it is A that is quieter there, as outside the dome of the map.
 #
 # Now what it is worth. Compare the three variances themselves, for the images' own Gaussians and for the encoder's, which are not stationary. Each figure is the variance of one coordinate of the gradient, of one image and one draw, averaged over 1,000 of them (in nats²: $z$ has no unit).
 
