@@ -298,7 +298,7 @@ print("before training B has the quieter value, after it A")
 # \mathrm{Var}(g_c) = R_j + \sigma_j^2 \left( c - 1 + \frac{1}{\sigma_j^2} \right)^2 . \tag{4.10}
 # $$
 #
-# | Gradient by $\mu_j$ | $c$ | variance where $\sigma_j$ is stationary |
+# | Gradient by $\mu_j$ | factor $c$ | variance where $\sigma_j$ is stationary |
 # |---|---|---|
 # | path | $1 - 1/\sigma_j^2$ | $R_j$ |
 # | A | $1$ | $R_j + 1/\sigma_j^2$ |

@@ -141,7 +141,7 @@ def lightened(light: str) -> str:
     """A page without what it does not need, its scripts after its text, and the theme's slips in naming mended."""
     light = re.sub(r'\s*<script[^>]*src="[^"]*fontawesome\.js[^>]*></script>', "", light)
     light = re.sub(r'\s*<link rel="preload"[^>]*/?>', "", light)
-    light = re.sub(r'<script (?!defer)(?=[^>]*src=")', "<script defer ", light)
+    light = re.sub(r'<script (?!defer|type="late")(?=[^>]*src=")', "<script defer ", light)
     for script, needs in NEEDED_WHERE.items():
         if not re.search(needs, light):
             light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
