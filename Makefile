@@ -62,8 +62,9 @@ lab: $(READY) data  ## open the chapters in JupyterLab
 notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=02_mlp_vae
 	@$(BIN)/python tools/execute.py $(NB)
 
-scoreboard: $(READY) data  ## run what has no stored result yet (from nothing, a day or more), then make the table
-	@$(BIN)/python experiments/run.py
+scoreboard: $(READY) data  ## make what has no stored result yet (from nothing, six hours or so), then the table
+	@$(BIN)/python experiments/run.py scoreboard
+	@test -f experiments/results/seconds_per_epoch.json || $(BIN)/python experiments/run.py --time
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
 
 explorer: $(READY) data  ## export the decoder of the first page's latent explorer again

@@ -28,7 +28,7 @@
 # - explain the blur of its pictures, and compute it;
 # - read a loss that was published on another scale, and know when the scale matters.
 #
-# **What it takes.** About eight minutes on two CPU cores (the last cell says what the run on this page took), and about 2.5 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
+# **What it takes.** About eight minutes on two CPU cores (the last cell says what the run on this page took), and nearly 3 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -399,7 +399,7 @@ assert -history["val_loss"][-1] > average_digit + 50
 print("ELBO = reconstruction − KL in all 50 epochs, on training and test images")
 print("the test ELBO is more than 50 nats above the average digit")
 
-# %% mystnb={"image": {"alt": "Three panels against epochs, train and test. The objective and the reconstruction term rise steeply and flatten out; the test curve of the objective ends a few nats below the training curve. The KL term climbs slowly to about six and a half nats."}}
+# %% mystnb={"image": {"alt": "Three panels against epochs, train and test. The objective and the reconstruction term rise steeply and flatten out; the test curve of the objective ends a few nats below the training curve. The KL term climbs slowly to about 6.4 nats."}}
 vh.plot_history(history, skip=2)
 plt.show()
 
@@ -407,7 +407,7 @@ plt.show()
 # Three things to notice.
 #
 # - **Reconstruction and KL rise together.** The model buys better reconstructions with a longer code. A falling KL term would be no success by itself. (The very start is an exception, and the picture leaves out two epochs. In the first row the training average of the KL term is far above its test value, which is taken after the epoch: early on it overshoots, and comes back.)
-# - **The code is short.** A nat is 1.44 bits, so six and a half nats are about nine bits: nine answers of yes or no. The two latent numbers say about as much as a choice among $e^{\mathrm{KL}}$ equally likely places.
+# - **The code is short.** A nat is 1.44 bits, so the 6.4 nats of the KL term are about nine bits: nine answers of yes or no. The two latent numbers say about as much as a choice among $e^{\mathrm{KL}}$ equally likely places.
 # - **The curves part.** Training keeps improving while test images gain less and less: with a million weights the model starts to know its training images. In the first ten epochs or so it is the other way round, because a training figure is averaged *during* the epoch and a test figure is taken *after* it.
 
 # %% [markdown]
@@ -462,12 +462,12 @@ print(f"a perfect reconstruction with a free code: {perfect:.1f} nats")
 #
 # Each test image goes to its mean $\mu(x)$ and back. Only two numbers pass through the middle.
 
-# %% mystnb={"image": {"alt": "Two strips of ten test digits, each with its reconstruction below. Zeros, ones, sevens and nines come back well; the fours return as nines, one five as a three, the other as no digit at all. All reconstructions are smoother than the originals."}}
+# %% mystnb={"image": {"alt": "Two strips of ten test digits, each with its reconstruction below. Zeros, ones and nines come back well; sevens and fours return as nines, the six as a blur, one five as a three, the other as no digit at all. All reconstructions are smoother than the originals."}}
 vh.plot_reconstructions(model, x_test[:20])
 plt.show()
 
 # %% [markdown]
-# Look for the mistakes: they are the digits whose clusters touch in the scatter below. And look at the edges: reconstructions are soft. The decoder returns a *probability* for each pixel, and where two numbers cannot say which of many strokes it was, the honest answer is in between.
+# Look for the mistakes: most of them mix digits whose clusters touch in the scatter below. And look at the edges: reconstructions are soft. The decoder returns a *probability* for each pixel, and where two numbers cannot say which of many strokes it was, the honest answer is in between.
 #
 # ### Samples
 #
@@ -866,7 +866,7 @@ vh.plot_images(rows.reshape(-1, 28, 28, 1), columns=8)
 plt.show()
 
 # %% [markdown]
-# From top to bottom: decoder, average, single image. The average of real digits, taken without any decoder, is as soft as the decoder's picture. So the softness is not a flaw of the optimiser. For this encoder, a larger decoder of this kind would not remove it. It follows from clouds that overlap: with two numbers, about a hundred of the 60,000 images share a point (exercise 1 gets there from the KL term). More latent dimensions give the clouds room to part, and the reconstruction term rises (exercise 4). And a decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
+# From top to bottom: decoder, average, single image. The average of real digits, taken without any decoder, is as soft as the decoder's picture. So the softness is not a flaw of the optimiser. For this encoder, a larger decoder of this kind would not remove it. It follows from clouds that overlap: with two numbers, about a hundred of the 60,000 images share a point (exercise 1 counts the points, from the KL term). More latent dimensions give the clouds room to part, and the reconstruction term rises (exercise 4). And a decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
 #
 # **Would a Gaussian decoder help?** Not for given clouds. It describes a pixel by a mean and a variance $s^2$ instead of one probability. With $s$ held fixed, $\log p_\theta(x \mid z)$ is, up to a constant, minus the squared difference divided by $2s^2$, and the best mean is again the average of equation 2.7. See it on the pixel that varies most at the first $z$: try 99 values for its mean under both decoders.
 
@@ -954,7 +954,7 @@ vh.plot_latent_scatter(s3, x_test, images.test_labels)
 plt.show()
 
 # %% [markdown]
-# The ten digits lie elsewhere in the plane than in section 2.8. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is turned or reflected.
+# Compare it with the scatter of section 2.8: top and bottom have changed places. The ones were above, here they are below. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is turned or reflected.
 #
 # ### A loss of 0.19
 #
@@ -1040,7 +1040,7 @@ print("RMSprop loses more than 10 nats in the first epoch to the scale of its lo
 print("with ε divided along, it is back within 4 nats; Adam moves by less than 6")
 
 # %% [markdown]
-# The first line and the third are the same arithmetic, but for rounding; what differs between them shows how far rounding drifts in 600 steps. Beside that and the seeds, nothing is left of a difference between Adam's two lines: one seed gains, the other loses. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients. It is one more reason to keep a loss in nats an image. This page trained S3 that way. The published figure was made with an older Keras, which this page has not run, so do not conclude that the write-up lost these nats.
+# The first line and the third are the same arithmetic, but for rounding; what differs between them shows how far rounding drifts in 600 steps. Adam's two lines differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients. It is one more reason to keep a loss in nats an image. This page trained S3 that way. The published figure was made with an older Keras, which this page has not run, so do not conclude that the write-up lost these nats.
 #
 # ## 2.12 One ranking
 #
@@ -1078,7 +1078,7 @@ for key, what in (
     print(f"    and S2 lies {'above' if sign > 0 else 'below'} S0 on average")
 
 # %% [markdown]
-# S3 is clearly the last: it has less than half of the weights. Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences: they are two to four times smaller. With three seeds each that is a strong hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. So with dropout the two networks fit each other better, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
+# S3 is clearly the last. (It has less than half of the weights, but optimiser, minibatch and depth differ too; which of them it is, this table cannot say.) Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences: they are two to four times smaller. With three seeds each that is a strong hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. So with dropout the two networks fit each other better, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
 #
 # And mind the last two columns. They are about the same number, and 500 draws fall short of it by nats. Chapter 3 shows why.
 
@@ -1172,7 +1172,7 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# The reconstruction term improves by far more than the KL term grows. In a stored run (`experiments/results/s0-j10-seed0.json`) the test ELBO is −103.7 nats, against −145.9 with two: reconstruction is better by 54.5 nats and the KL term higher by 12.3. Two numbers were the bottleneck.
+# The reconstruction term improves by far more than the KL term grows. In a stored run (`experiments/results/s0-j10-seed0.json`) the test ELBO is −103.7 nats, against −145.9 with two and the same seed: reconstruction is better by 54.6 nats and the KL term higher by 12.4. Two numbers were the bottleneck.
 #
 # </details>
 #

@@ -250,7 +250,7 @@ for name, networks in (
     print(f"{name:17} {weights:9,} weights, {work:9,} multiplications an image")
 
 # %% [markdown]
-# A fifteenth of the weights, five times the multiplications. Few weights do not mean little work: each of them is used at dozens to hundreds of places.
+# A fifteenth of the weights, five times the multiplications. Few weights do not mean little work: each weight of a convolution is used at dozens to hundreds of places.
 #
 # `vh.conv_vae` builds these two networks. From here on the chapter uses it.
 
@@ -440,13 +440,13 @@ for axis, epoch in zip(axes, (0, 1, 2, 5, 10), strict=True):
 plt.show()
 
 # %% [markdown]
-# The same 16 points of the prior each time. First grey; after one epoch rings and blends; then digits. Points do not keep their digit, because encoder and decoder rearrange the plane as they learn: follow single places from left to right.
+# The same 16 points of the prior each time. First grey; after one epoch rings and blends; after ten some digits, and still many blends. Points do not keep their digit, because encoder and decoder rearrange the plane as they learn: follow single places from left to right.
 #
 # ## 3.6 What it has learnt
 #
 # **Reconstructions** of the first twenty test images, at the mean of their posterior:
 
-# %% mystnb={"image": {"alt": "Two strips of ten thresholded test digits with reconstructions below. Zeros, ones and nines come back well; the two, the three and the sixes turn into blurred loops, fours into nines, fives into something between three and eight."}}
+# %% mystnb={"image": {"alt": "Two strips of ten thresholded test digits with reconstructions below. Zeros, ones and nines come back well; the two, the three and the six turn into blurred loops, fours into nines, fives into something between three and eight."}}
 vh.plot_reconstructions(model, x_test[:20])
 plt.show()
 
@@ -589,7 +589,7 @@ print("log p(x) − ELBO = KL(q ‖ true posterior), on average to within 0.15 n
 # %% [markdown]
 # So the gap has a shape, and you can look at it. Here are the true posteriors of three test images: the one with the median gap, one at the 90th percentile, and the one with the largest gap of the 300. The ellipse is the encoder's Gaussian, drawn at two standard deviations.
 
-# %% mystnb={"image": {"alt": "Three panels, each with a small dark blob, the true posterior, an orange ellipse, the encoder, and the image in a corner. In each panel the ellipse lies beside the blob, on the right more than a unit away."}}
+# %% mystnb={"image": {"alt": "Three panels, each with a small dark blob, the true posterior, an orange ellipse, the encoder, and the image in a corner. On the left the ellipse covers one end of the blob, in the other two panels it lies beside it, on the right about a unit away."}}
 order = np.argsort(gap)
 chosen = order[[150, 270, 299]]
 turn = np.linspace(0, 2 * np.pi, 100)
@@ -612,7 +612,7 @@ axes[0].set_ylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse *beside* it, even for the image with the median gap. The encoder points to the wrong place. (Look up where the ellipse on the right stands in the scatter above.)
+# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it. For the image with the median gap, on the left, they still overlap at one end; for the other two they do not. The encoder points to the wrong place. (Look up where the ellipse on the right stands in the scatter above.)
 #
 # How much of the gap is which? Give each image its *own* best Gaussian with independent coordinates: start at the mean and the spread of its true posterior, and improve $\mu$ and $\sigma$ by gradient descent on the same divergence. What is left bounds the price of the Gaussian family from above, the **approximation gap**. The rest is the price of having one encoder for all images, the **amortisation gap** (Cremer, Li and Duvenaud, 2018).
 
@@ -736,7 +736,7 @@ print(f"from the logit: {abs(float(from_logit)):.1f} nats")
 # %% [markdown]
 # Near zero float32 is fine enough for $10^{-8}$. Just below 1 it is not: its numbers are $6 \cdot 10^{-8}$ apart there, and the nearest one to $1 - 10^{-8}$ is 1. So the clipping does nothing at the upper end, and $0 \cdot \log 0$ is not a number. From the logit the same pixel costs nothing, and no finite logit gives a NaN. So the runs below keep logits. (A third slip waits for colour images: the code sums the pixels over `axis=[1, 2]`. With three channels that leaves a number for each channel, and the KL term, added to each, counts three times.)
 #
-# S4's fifty epochs would take this page several times its own time. They were run with `python experiments/run.py s4-long` and stored. Here they stand beside stored runs of S1, on the test images; ± is the standard error over seeds where there is more than one.
+# S4's fifty epochs would take more than twice as long as this whole page. They were run with `python experiments/run.py s4-long` and stored. Here they stand beside stored runs of S1, on the test images; ± is the standard error over seeds where there is more than one.
 
 # %%
 s1, s4 = scoreboard.stored("s1-threshold"), scoreboard.stored("s4-long")
@@ -770,7 +770,7 @@ print("the run on this page lies within 2.5 nats of their mean")
 #
 # The write-up reports a loss that "falls quickly to 155 and then slowly". That figure is an average over *training* images, and no epoch is given with it. Where does ours pass it?
 
-# %% mystnb={"image": {"alt": "The ELBO of S4 against epochs from 1 to 50, on training and on test images. Both curves rise steeply to about minus 160 in the sixth epoch, cross a dotted line at minus 155 between epoch 13 and 14, and rise slowly to minus 149 and minus 150. They lie within a nat of each other."}}
+# %% mystnb={"image": {"alt": "The ELBO of S4 against epochs from 1 to 50, on training and on test images. Both curves rise steeply to about minus 160 in the sixth epoch, cross a dotted line at minus 155 between epoch 13 and 14, and rise slowly to minus 149 and minus 150. From the sixth epoch on they lie within a nat of each other."}}
 figure, curves = plt.subplots(figsize=(6, 3.2))
 epochs = np.arange(1, 51)
 for result in s4:
@@ -793,7 +793,7 @@ print("the training ELBO passes −155 in epoch", ", ".join(map(str, passes)))
 print(f"gap of test to training in epoch 50: {np.mean(train - test, 0)[-1]:.1f} nats")
 
 # %% [markdown]
-# Ours passes it too, and goes on slowly from there: ten epochs brought most of what fifty do. Look at the two curves as well. They stay within a nat, and part only in the last ten epochs. (Early on the test curve is ahead, because the training figure is an average over an epoch in which the model improves.) The write-up's 155 would be a fair estimate of a test figure, by luck and not by design.
+# Ours passes it too, and goes on slowly from there: ten epochs brought most of what fifty do. Look at the two curves as well. From the sixth epoch on they lie within a nat of each other; at the end training is ahead, by about half a nat. (Early on the test curve is ahead, because the training figure is an average over an epoch in which the model improves.) The write-up's 155 would be a fair estimate of a test figure, by luck and not by design.
 #
 # What do the pictures gain? S4's weights after fifty epochs are stored too. First make sure that they belong to the stored figures: the test ELBO must come out again. Then compare their reconstructions with those of section 3.6.
 
@@ -908,7 +908,7 @@ print(f"ELBO {lead['elbo']:+.1f}, log p(x) {lead['log_likelihood']:+.1f} nats")
 # %% [markdown]
 # Take the first three rows. From a training image to a new one the likelihood falls by two to four nats: the decoder knows its training images by heart a little. The gap grows by four to seven: the encoder knows them better still. So most of what these three models lose on new images, they lose at *finding* $z$. [Zhang et al. 2022](../book/bibliography.md) report the same of larger models, where it has to be estimated. Here it is exact, up to the grid.
 #
-# Now the last row. The decoder loses what it lost before. But the gap grows by less than a nat. (Mind what is new here. The coins are, the digits below them are not; in the other rows both have been seen.) The plainest comparison is between the test columns of *fixed* and *dynamic*. Their test images have the same distribution, so here you may compare across. The likelihoods agree within their errors. The gap is 7.8 against 4.3. So fresh coins did not make a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is their lead of three nats in the bound. Had you seen only the bound, you would have called it a better model of digits. (Two cautions. The first row of this table is one seed. And on a training image it is not the encoder alone that makes the gap small: the decoder has been trained on it too, and may give it a posterior that is easier to fit.)
+# Now the last row. The decoder loses what it lost before. But the gap grows by about a nat only. (Mind what is new here. The coins are, the digits below them are not; in the other rows both have been seen.) The plainest comparison is between the test columns of *fixed* and *dynamic*. Their test images have the same distribution, so here you may compare across. The likelihoods differ by 0.3 nats, about as much as their standard errors. The gap is 7.8 against 4.3. So fresh coins did not make a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is their lead of three nats in the bound. Had you seen only the bound, you would have called it a better model of digits. (Two cautions. The first row of this table is one seed. And on a training image it is not the encoder alone that makes the gap small: the decoder has been trained on it too, and may give it a posterior that is easier to fit.)
 #
 # Now the table. Each block is one version of the data: read down a block, not across (fixed and dynamic coins of test images are the one exception). ELBO, reconstruction, KL and $\log p(x)$ are nats per test image; ± is the standard error over the seeds in the last but one column. "500 draws" is importance sampling from the encoder's Gaussian, "exact" the grid of section 3.7. "Active" counts the latent dimensions in use.
 
@@ -916,7 +916,7 @@ print(f"ELBO {lead['elbo']:+.1f}, log p(x) {lead['log_likelihood']:+.1f} nats")
 display(Markdown(scoreboard.table()))
 
 # %% [markdown]
-# The table is made from stored results by `make scoreboard`; `python experiments/run.py` makes what is missing. Two notes on how. For the convolutional systems, 500 draws for each of 10,000 images would take many minutes a model, so they are drawn for the first 1,000. Images differ by tens of nats, but the *gap* between $\log p(x)$ and the ELBO differs by a few; so the table adds the mean gap of these 1,000 to the ELBO of all. Seconds an epoch were measured for all systems in turn, on two quiet cores (`python experiments/run.py --time`). A row without ± has one seed.
+# The table is made from stored results by `make scoreboard`; `python experiments/run.py` makes what is missing. Some notes on how. 500 draws for each of 10,000 images would take many minutes a model, so most rows draw them for the first 2,000 images, those of the convolutional systems for the first 1,000. Images differ by tens of nats, the *gap* between $\log p(x)$ and the ELBO by much less; so the table adds the mean gap of these images to the ELBO of all. S1's KL term is sampled, as in section 3.5. Seconds an epoch were measured once for each system, on grey levels and two quiet cores, all systems in turn (`python experiments/run.py --time`); the figure stands in each of its rows. A row without ± has one seed.
 #
 # Three things to notice. **In every row, 500 draws fall short of the exact value** by a nat or more. **Rows compare recipes, not architectures**: on thresholded images the dense S0 leads the convolutional S4 by nearly eight nats after fifty epochs each, but they differ in weights, minibatch, step size and in how $\sigma$ is made as well. And **the bound and the likelihood need not agree on an order**: the next cell compares S2 and S0.
 
@@ -953,7 +953,7 @@ assert difference["dynamic", "ELBO"] < 0 and difference["dynamic", "exact log p(
 #
 # And with fresh coins S2's lead in the bound is gone; S0 is ahead by both. That fits what the fresh coins taught: on images that stay the same, dropout seems to do to the encoder what fresh coins do, and where the coins are fresh already there is nothing left for it to do. It goes on costing the decoder something. (Whether the gap of S2 grows less from training to test images has not been measured.)
 #
-# And how do the systems rank? From what the write-ups print you cannot tell: S1 quotes thresholded test images, S3 and S4 training images, S0 and S2 nothing. On one version you can.
+# And how do the systems rank? From what the write-ups print you cannot tell: S1 quotes thresholded test images; S0, S3 and S4 quote training images; S2 quotes nothing. On one version you can.
 
 # %%
 systems = {
@@ -978,7 +978,7 @@ assert np.mean(exact_values[s2_runs]) < np.mean(exact_values[s0_runs])
 assert min(elbos[s0_runs]) > max(elbos["S4, 50 epochs"]) + 5
 
 # %% [markdown]
-# S2 and S0 lead, S3 and the longer S4 follow five and a half to eight nats behind, and S1 and S4 after ten epochs are level. The longer S4 has one seed, which tells nothing about differences of a nat.
+# S2 and S0 lead. S3 and the longer S4 follow, by either measure five and a half to eight nats behind S0. S1 and S4 after ten epochs are level. The longer S4 has one seed, which tells nothing about differences of a nat.
 
 # %% [markdown]
 # ## 3.10 Next steps
@@ -1100,7 +1100,7 @@ assert away["samples, J = 20"][0] > away["samples, J =  5"][0] + 10
 assert away["samples, J = 50"][0] > away["test images"][0] + 10
 
 # %% [markdown]
-# Test images, which no network has seen, lie 35 pixels from their nearest neighbour. Samples with $J = 2$ and $J = 5$ lie about as near, with $J = 10$ ten pixels farther, with $J = 20$ and 50 about twenty (each figure is a mean over twenty samples, hence its error of about 3). So the impression is right, with one reservation: the measure does not see blur. A soft mixture of a six and an eight, cut at one half, is a smooth shape that lies near some digit. What it does see is strokes where no digit has them.
+# Test images, which no network has seen, lie 35 pixels from their nearest neighbour. Samples with $J = 2$ and $J = 5$ lie about as near, with $J = 10$ ten pixels farther, with $J = 20$ and 50 about twenty (each figure for samples is a mean over twenty, hence its error of about 3). So the impression is right, with one reservation: the measure does not see blur. A soft mixture of a six and an eight, cut at one half, is a smooth shape that lies near some digit. What it does see is strokes where no digit has them.
 #
 # Why? The decoder is trained where the encoder puts its $z$. With two dimensions the posteriors of 60,000 images cover the whole prior. With twenty there are 31 nats of KL. If the prior were the same everywhere, and a posterior a small patch of it, 31 nats would mean that the patch is $e^{-31}$ of the whole, and 60,000 patches some $2 \cdot 10^{-9}$. So most draws from the prior land where no image of the training set has been. How bad that is, the count does not say: a decoder can be right between patches too, and with $J = 10$, where they make up one part in ten thousand, its samples are still half-way. Thus many dimensions describe an image better than few, and a draw from the prior is then no longer a fair sample of images. Mending that takes another prior, which lies beyond this book.
 #
@@ -1123,7 +1123,7 @@ assert wide["test_elbo"] > max(s1_elbos) + 1
 print("the wider network leads every stored seed of the other by more than a nat")
 
 # %% [markdown]
-# Four times the work buys two nats, more than another seed makes. Section 3.8 spent work in another way: fifty epochs of the narrow network, five times the work, brought S4 more than six nats beyond its first ten. So of the two, training longer pays better at this point. (What both together bring was not tried.) The 512 filters are there for whoever wants them, `vh.conv_vae(filters=(512, 512))`; they take 121 times the work of the first row, and were not run for this book.
+# Four times the work buys two nats, more than another seed makes. Section 3.8 spent work in another way: fifty epochs of the narrow network, five times the work, brought S4 more than six nats beyond its first ten. So of the two, training longer pays better at this point. (What both together bring was not tried.) The 512 filters are there for whoever wants them, `vh.conv_vae(filters=(512, 512))`; they take 122 times the work of the first row, and were not run for this book.
 #
 # **Colour.** CIFAR-10 has 50,000 training images of 32 × 32 pixels in three channels. `vh.load_cifar10()` fetches it once (up to 170 MB), checks it against its published checksum and keeps it; without a network it says what it tried. Nothing in this chapter was made for one channel, so the network takes colours as they are. Here $J = 64$, with ten epochs of Adam, $M = 32$ and a step size of $10^{-3}$:
 #

@@ -404,15 +404,16 @@ def test_an_unwritable_path_is_refused(tmp_path):
         vh.write_gif(film_strip(), tmp_path / "no such folder" / "film.gif")
 
 
-def test_a_failing_painter_leaves_the_old_film_untouched(tmp_path):
+@pytest.mark.parametrize("failure", [RuntimeError("a painter that fails"), KeyboardInterrupt()])
+def test_a_failing_painter_leaves_the_old_film_untouched(tmp_path, failure):
     path = vh.write_gif(film_strip(), tmp_path / "film.gif")
     before = path.read_bytes()
 
     def broken():
         yield from film_strip(3)
-        raise RuntimeError("a painter that fails")
+        raise failure
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(type(failure)):
         vh.write_gif(broken(), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
@@ -427,8 +428,8 @@ def test_memory_does_not_hold_matplotlib_figures():
     assert plt.get_fignums() == before
 
 
-def test_a_killed_training_can_still_be_filmed(tmp_path):
-    """Ctrl-C in a real process, in the middle of an epoch: what was collected becomes a film."""
+def test_ctrl_c_leaves_what_can_be_filmed(tmp_path):
+    """An interrupt in a real process, between two of a thousand epochs: what was collected becomes a film."""
     script = textwrap.dedent(
         f"""
         import _thread, numpy as np, vae_helpers as vh, keras

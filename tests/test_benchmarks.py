@@ -14,6 +14,7 @@ import vae_helpers as vh
 ROOT = Path(__file__).parents[1]
 for folder in ("benchmarks", "benchmarks/peers", "tools"):  # folders of scripts, not packages
     sys.path.append(str(ROOT / folder))
+import pages  # noqa: E402
 import speed  # noqa: E402
 import tensorflow_peers  # noqa: E402
 import versions  # noqa: E402
@@ -143,6 +144,11 @@ def test_a_stored_table_is_that_of_its_results(script, table):
         pytest.skip(f"{script.RESULT.name} does not exist yet: make {'bench' if script is speed else 'versions'}")
     results = json.loads(script.RESULT.read_text("utf-8"))
     assert script.RESULT.with_suffix(".md").read_text("utf-8") == table(results)
+
+
+def test_the_stored_table_of_pages_is_that_of_its_results():
+    results = json.loads((pages.RESULTS / "pages.json").read_text("utf-8"))
+    assert (pages.RESULTS / "pages.md").read_text("utf-8") == pages.table(results)
 
 
 # --- who is compared ---------------------------------------------------------------------------------------------

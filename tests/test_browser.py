@@ -20,7 +20,10 @@ import export_explorer  # noqa: E402
 import pdf  # noqa: E402
 from pdf import CHROMIUM  # noqa: E402
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this system (Debian: apt install chromium)"),
+]
 
 PAGES = [
     *(f"notebooks/{path.stem}.html" for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))),
@@ -129,7 +132,8 @@ def test_only_boxes_scroll_sideways(visit, name, size):
     unreachable = page.evaluate(
         """async () => {
             const found = [];
-            for (const box of document.querySelectorAll("article :is(pre, p, div.math, table)")) {
+            for (const box of document.querySelectorAll("article *")) {
+                if (box.scrollWidth <= box.clientWidth) continue;
                 if (box.closest("details:not([open])")) continue;
                 box.scrollIntoView();
                 await new Promise(requestAnimationFrame);
@@ -232,6 +236,34 @@ def test_the_explorer_walks_draws_and_answers_touch(visit):
     assert drawn != stopped
     box.get_by_role("button", name="Draw from the prior").click()
     assert place() != drawn
+    assert page.wrong == []
+
+
+def test_a_finger_drags_the_ring_and_elsewhere_scrolls_the_page(visit):
+    page = visit("book/intro.html", PHONE, has_touch=True)
+    plane = explorer(page).locator(".plane")
+    place = lambda: page.evaluate("document.querySelector('.latent-explorer').explorer.z")  # noqa: E731
+    touch = page.context.new_cdp_session(page)
+
+    def drag(start, end, steps=8):
+        """A finger from one place of the plane to another, in shares of its width and height."""
+        area = plane.bounding_box()
+        for i in range(steps + 1):
+            share = [a + (b - a) * i / steps for a, b in zip(start, end, strict=True)]
+            point = {"x": area["x"] + share[0] * area["width"], "y": area["y"] + share[1] * area["height"]}
+            event = {"type": "touchMove" if i else "touchStart", "touchPoints": [point]}
+            touch.send("Input.dispatchTouchEvent", event)
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_timeout(200)
+
+    area = plane.bounding_box()
+    plane.tap(position={"x": 0.5 * area["width"], "y": 0.5 * area["height"]})
+    assert np.allclose(place(), [0, 0], atol=0.1)
+    top = page.evaluate("scrollY")
+    drag((0.5, 0.5), (0.75, 0.25))
+    assert np.allclose(place(), [1.8, 1.8], atol=0.1) and page.evaluate("scrollY") == top
+    drag((0.2, 0.8), (0.2, 0.3))
+    assert np.allclose(place(), [1.8, 1.8], atol=0.1) and page.evaluate("scrollY") > top
     assert page.wrong == []
 
 

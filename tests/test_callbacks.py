@@ -72,6 +72,7 @@ def uninterrupted(tmp_path_factory):
     return weights(folder / "whole.weights.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["batch", "save"])
 def test_a_killed_training_ends_with_the_same_weights(tmp_path, uninterrupted, moment):
     killed = train(tmp_path / "run", tmp_path / "run.weights.h5", moment)

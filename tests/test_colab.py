@@ -35,6 +35,7 @@ COLAB = [
 ]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="the rehearsal clones the repository: no .git here"),
     pytest.mark.skipif(sys.version_info >= (3, 13), reason="TensorFlow 2.19 has no wheel for this Python"),
 ]

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Trains a small model, in one process or in several, and keeps its weights and losses. 41 images in minibatches of 16:
 # the last minibatch of an epoch leaves the replicas shares of 5 and 4.
 TRAINING = """

@@ -211,8 +211,8 @@ def test_evaluate_draws_the_same_noise_each_time(small_vae, grey_images):
     np.testing.assert_array_equal(state, model.seed_generator.state)  # evaluating does not disturb training's noise
 
 
-def trained(small_vae, images, **compile_arguments):
-    model = small_vae(dropout=0.2)
+def trained(small_vae, images, family=vh.mlp_vae, **compile_arguments):
+    model = small_vae(family, **({"dropout": 0.2} if family is vh.mlp_vae else {}))
     model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a, **compile_arguments)
     model.fit(vh.batches(to_uint8(images), 8, "dynamic", seed=3), epochs=3, verbose=0)
     return np.concatenate([v.numpy().ravel() for v in model.trainable_variables])
@@ -230,6 +230,13 @@ def test_the_same_seed_gives_the_same_weights(small_vae, grey_images):
     graph, eager = (trained(small_vae, grey_images, jit_compile=False, run_eagerly=e) for e in (False, True))
     np.testing.assert_allclose(graph, eager, atol=1e-4)
     assert np.abs(graph - reference).max() > 1e-3
+
+
+def test_the_same_seed_gives_the_same_convolutional_weights(small_vae, grey_images):
+    """Without XLA, on all cores."""
+    reference = trained(small_vae, grey_images, vh.conv_vae)
+    np.testing.assert_array_equal(reference, trained(small_vae, grey_images, vh.conv_vae))
+    np.testing.assert_array_equal(reference, trained(small_vae, grey_images, vh.conv_vae, steps_per_execution=4))
 
 
 def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images):
@@ -404,12 +411,18 @@ def test_a_loss_that_is_no_number_stops_training_and_says_where(small_vae, grey_
 
 
 def test_mixed_precision_keeps_the_elbo_in_float32(small_vae, grey_images):
+    reference = vh.elbo(small_vae(), grey_images)
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        model = small_vae()
+        model = small_vae()  # the same weights
         assert model.encoder(grey_images).dtype == tf.bfloat16
+        assert model.decoder(tf.zeros((1, model.latent_dim))).dtype == tf.bfloat16
         for objective in (vh.sgvb_a, vh.sgvb_b):
             assert objective(model, grey_images).dtype == tf.float32
+        assert vh.elbo(model, grey_images) == pytest.approx(reference, rel=0.01)
+        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_b)
+        losses = model.fit(grey_images, batch_size=8, epochs=5, verbose=0).history["loss"]
+        assert losses[-1] < losses[0] and {v.dtype for v in model.trainable_variables} == {"float32"}
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
 

@@ -255,6 +255,30 @@ def test_a_damaged_file_of_cifar_is_set_aside_and_fetched_again(small_cifar, dam
     assert fetched == small_cifar_files()["data_batch_3.bin"]
 
 
+@pytest.mark.parametrize("damage", [None, alter])
+def test_a_locked_file_costs_the_cache_and_not_the_images(small, monkeypatch, damage):
+    """Another program holds the file, as on Windows: it may not be read, or read but neither renamed nor replaced."""
+
+    def refuse(*arguments):
+        raise PermissionError(13, "used by another process")
+
+    def read(path, original=Path.read_bytes):
+        return refuse() if path == small.images else original(path)
+
+    if damage is None:
+        monkeypatch.setattr(Path, "read_bytes", read)
+        message = rf"{IMAGES}\.gz cannot be read: .* used by another process"
+    else:
+        damage(small.images)
+        monkeypatch.setattr(Path, "rename", refuse)
+        message = r"it could not be renamed \(.* used by another process\), and the file is fetched again"
+    monkeypatch.setattr(os, "replace", refuse)
+    before = sorted(os.listdir(small.folder))
+    with pytest.warns(UserWarning, match="Small is not kept for next time"), pytest.warns(UserWarning, match=message):
+        assert_small(sources.load_arrays("small"))
+    assert len(small.calls) == 2 and sorted(os.listdir(small.folder)) == before
+
+
 def test_a_half_written_temporary_file_does_no_harm(small):
     left_over = small.folder / f".{IMAGES}.gz.0123.part"
     left_over.write_bytes(small.images.read_bytes()[:100])

@@ -24,20 +24,30 @@ STYLE_LINKS = re.compile(r'\s*<link (?=[^>]*rel="stylesheet")[^>]*/?>')
 HREF = re.compile(r'href="([^"?]*)')
 ICONS = "vendor/fontawesome/webfonts"
 MATH_FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"  # SIL Open Font License
-# Scripts that the theme puts on every page, and what a page has that needs them. The index is for the search page:
+# Scripts that stand on every page, and what a page has that needs them. The index is for the search page:
 # elsewhere the theme would only search while one types, which is switched off.
 NEEDED_WHERE = {
     "searchindex.js": 'id="search-results"',
     "searchtools.js": 'id="search-results"',
     "language_data.js": 'id="search-results"',
     "design-tabs.js": "sd-tab-set",
+    "explorer.js": 'class="latent-explorer',
     "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|admonition[^"]* dropdown)[" ]',
 }
 # Scripts that book.js loads once the reader has begun to read: a button on each of a hundred boxes of code is work that
 # a page on its way to the screen does not need.
 LATE = ("clipboard.min.js", "copybutton.js")
-ASKS_EVERY_BOX = "e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1"
-
+# What is changed in the theme's script. It lays the whole page out to find the boxes that scroll: book.js does it where
+# the reader is. And it scrolls the contents to the chapter being read although that is on the screen: a jump.
+THEME_SLIPS = {
+    "e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1": "e.tabIndex",
+    "o.getBoundingClientRect().y>.5*window.innerHeight": "o.getBoundingClientRect().bottom>window.innerHeight",
+}
+# The page has its colours before it is first painted. The theme gives it none, and both logos, until its script comes.
+COLOURS_LATER = 'dataset.theme = localStorage.getItem("theme") || "auto";'
+COLOURS_AT_ONCE = """dataset.theme = document.documentElement.dataset.mode !== "auto"
+      ? document.documentElement.dataset.mode
+      : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";"""
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it reports every table
 
@@ -145,6 +155,7 @@ def lightened(light: str) -> str:
     for script, needs in NEEDED_WHERE.items():
         if not re.search(needs, light):
             light = re.sub(rf'\s*<script[^>]*src="[^"]*{re.escape(script)}[^>]*></script>', "", light)
+    light = light.replace(COLOURS_LATER, COLOURS_AT_ONCE)
     for script in LATE:
         light = re.sub(rf'<script defer (src="[^"]*/{re.escape(script)})', r'<script type="late" \1', light)
     # What an inline script says to a script that now comes later.
@@ -180,9 +191,11 @@ def _lighten(app, exception) -> None:
         (static / "bundle.txt").write_text("\n".join(str(sheet.relative_to(static)) for sheet in sheets))
     sheets = [static / name for name in (static / "bundle.txt").read_text().splitlines()]
     (static / "scripts" / "fontawesome.js").unlink(missing_ok=True)  # the icons come from fonts
-    # The theme lays the whole page out to find the boxes that scroll; book.js does it where the reader is.
     theme = static / "scripts" / "pydata-sphinx-theme.js"
-    theme.write_text(theme.read_text("utf-8").replace(ASKS_EVERY_BOX, "e.tabIndex"), "utf-8")
+    script = theme.read_text("utf-8")
+    for slip, mended in THEME_SLIPS.items():
+        script = script.replace(slip, mended)
+    theme.write_text(script, "utf-8")
     words = words_of([*pages, *static.rglob("*.js")])
     css = purge("\n".join(inline_imports(sheet) for sheet in sheets), words)
     css = re.sub(r",\s*url\([^)]*\.ttf\) format\(\"truetype\"\)", "", css)

@@ -28,7 +28,10 @@ TENSORFLOWS, PYTHONS = ("2.19", "2.20", "2.21"), ("3.11", "3.12", "3.13")
 # The tests of vae_helpers; those of the book, its tools and its pages belong to the pinned environment.
 TESTS = [
     f"tests/test_{name}.py"
-    for name in ("sources", "data", "models", "callbacks", "objectives", "evaluation", "figures", "animation")
+    for name in (
+        *("progress", "callbacks", "sources", "data", "models", "objectives", "evaluation", "figures", "animation"),
+        "distribution",
+    )
 ]
 TOOLS = ("pytest", "nbval", "ipykernel", "scipy", "imageio", "jupytext", "nbclient", "nbformat", "pyyaml")
 SHOWN = ("tensorflow", "keras", "tensorflow-probability", "numpy")
