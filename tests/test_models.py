@@ -239,6 +239,22 @@ def test_the_same_seed_gives_the_same_convolutional_weights(small_vae, grey_imag
     np.testing.assert_array_equal(reference, trained(small_vae, grey_images, vh.conv_vae, steps_per_execution=4))
 
 
+@pytest.mark.parametrize("as_array", [False, True])
+def test_the_end_of_an_epoch_that_does_not_fill_an_execution(small_vae, grey_images, as_array):
+    """Seven minibatches, the last a smaller one: two executions of three, and one alone."""
+    weights, histories = [], []
+    for steps in (1, 3):
+        model = small_vae(dropout=0.2)
+        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a, steps_per_execution=steps)
+        options = {"batch_size": 5, "shuffle": False} if as_array else {}
+        x = grey_images if as_array else vh.batches(to_uint8(grey_images), 5, "dynamic", seed=3)
+        histories.append(model.fit(x, epochs=2, verbose=0, **options).history)
+        weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
+        assert model.optimizer.iterations == 14
+    np.testing.assert_array_equal(*weights)
+    assert histories[0] == histories[1]
+
+
 def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images):
     images = np.tile(to_uint8(grey_images), (20, 1, 1, 1))
     training = vh.batches(images, 8, "dynamic", seed=3)  # 80 steps

@@ -47,7 +47,11 @@ for _gpu in tensorflow.config.list_physical_devices("GPU"):
 
 # TensorFlow counts tracings by source code: a page that trains several Keras models looks to it like one function that
 # is traced again and again, and it warns.
-tensorflow.get_logger().addFilter(lambda record: "TensorFlowTrainer._make_function" not in record.getMessage())
+tensorflow.get_logger().addFilter(
+    lambda record: (
+        not any(name in record.getMessage() for name in ("TensorFlowTrainer._make_function", "VAE._one_program"))
+    )
+)
 
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
