@@ -810,7 +810,7 @@ plt.show()
 #
 # On this book's web page the decoder of this model is alive below: drag the ring, or move it with the arrow keys. Can you find a clear four?
 #
-# <div class="latent-explorer"><em>(Here stands a latent plane that can be explored, where the page may run JavaScript.)</em></div>
+# <div class="latent-explorer"><em>(Here stands a latent plane that can be explored, where the page may run JavaScript. A still one stands in section 3.6.)</em></div>
 #
 # A sharper network has narrower posteriors. Is the grid of section 3.7 still fine enough for it? Again take a coarser one, on 300 images.
 
