@@ -432,8 +432,9 @@ def test_ctrl_c_leaves_what_can_be_filmed(tmp_path):
     """An interrupt in a real process, between two of a thousand epochs: what was collected becomes a film."""
     script = textwrap.dedent(
         f"""
-        import _thread, numpy as np, vae_helpers as vh, keras
+        import _thread, signal, numpy as np, vae_helpers as vh, keras
         from vae_helpers import animation
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
         images = np.random.default_rng(0).integers(0, 256, (60, 28, 28, 1), np.uint8)
         model = vh.mlp_vae(hidden=(8,), seed=0)
         model.compile(keras.optimizers.Adam(), objective=vh.sgvb_b)

@@ -127,6 +127,17 @@ def test_formulas_need_no_script(book):
         assert "\\(" not in links.text and "\\[" not in links.text and "tex-chtml" not in links.text, page.name
 
 
+def test_each_chapter_leads_on_and_back_and_shows_its_sections(book):
+    chapters = sorted(page for page in book if page.parent.name == "notebooks")
+    for before, page, after in zip([None, *chapters], chapters, [*chapters[1:], None], strict=False):
+        soup = BeautifulSoup(book[page].text, "html.parser")
+        back, on = (soup.select_one(f"a.{side}")["href"] for side in ("left-prev", "right-next"))
+        assert before is None or back == before.name
+        assert after is None or on == after.name
+        sections = soup.select("article h2")
+        assert 5 < len(sections) == len(soup.select("nav.page-toc .toc-h2")), page.name
+
+
 def test_pages_are_light(book):
     """One style sheet, scripts after the text, and less than a megabyte before anything is scrolled to."""
     for page, links in book.items():
