@@ -428,6 +428,7 @@ def test_memory_does_not_hold_matplotlib_figures():
     assert plt.get_fignums() == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_what_can_be_filmed(tmp_path):
     """An interrupt in a real process, between two of a thousand epochs: what was collected becomes a film."""
     script = textwrap.dedent(

@@ -249,6 +249,7 @@ serve({"peer": Peer})
     child.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_a_peer_in_tensorflow_is_the_same_network_and_trains(name, images):
     """The real process: the outputs of the given weights, then an epoch after which the bound is higher."""

@@ -62,6 +62,7 @@ def test_grid_is_for_planes_and_linear_likelihoods(small_vae, grey_images):
         vh.log_likelihood_on_grid(small_vae(likelihood="gaussian"), grey_images)
 
 
+@pytest.mark.slow
 def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):
     model = binary_mixture_vae()
     exact = log_evidence_by_quadrature(model, binary_images).mean()

@@ -194,6 +194,7 @@ def test_the_spread_between_minibatches_leaves_out_the_noise_within(grey_images,
         assert other[f"between_{group}"] > 2 * noise, group
 
 
+@pytest.mark.slow
 def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
     few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
     monkeypatch.setattr(vh, "load_mnist", lambda: few)
