@@ -1,7 +1,7 @@
 """Tries the package on every TensorFlow it allows and every Python at hand, each pair in an environment of its own.
 
     python tools/versions.py                     # what has no result yet (about ten minutes a pair)
-    python tools/versions.py --force 2.19/3.12   # one pair, again
+    python tools/versions.py --force 2.19/3.12   # one pair, again; two such commands may run side by side
 
 The package's own tests run, then chapter 1 from first cell to last: its asserts are the proof, since its committed
 outputs belong to the pinned versions. Results go to benchmarks/results/versions.json, the book's table to versions.md.
@@ -89,6 +89,10 @@ def attempt(tensorflow: str, python: str) -> dict:
     }
 
 
+def stored() -> dict:
+    return json.loads(RESULT.read_text()) if RESULT.exists() else {}
+
+
 def table(results: dict) -> str:
     lines = ["| TensorFlow | Python | Keras | NumPy | Tests of the package | Chapter 1 |", "|---|---|---|---|---|---|"]
     for pair, result in results.items():
@@ -105,25 +109,26 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", metavar="TENSORFLOW/PYTHON", help="such as 2.19/3.12; default: all")
     parser.add_argument("--force", action="store_true", help="try again what has a result")
     arguments = parser.parse_args()
-    results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     known = [f"{tensorflow}/{python}" for tensorflow in TENSORFLOWS for python in PYTHONS]
-    for pair in arguments.pairs or known:
+    chosen = arguments.pairs or known
+    for pair in chosen:
         if pair not in known:
             parser.error(f"unknown pair {pair}: expected some of {', '.join(known)}")
         tensorflow, python = pair.split("/")
-        if pair in results and not arguments.force:
+        if pair in stored() and not arguments.force:
             print(f"{pair}: there already")
             continue
         found = subprocess.run([UV, "python", "find", "--no-python-downloads", python], capture_output=True, text=True)
         if found.returncode:
             print(f"{pair}: no Python {python} on this machine, left out")
             continue
-        results[pair] = attempt(tensorflow, found.stdout.strip())
-        print(f"{pair}: {results[pair]}", flush=True)
+        result = attempt(tensorflow, found.stdout.strip())
+        print(f"{pair}: {result}", flush=True)
+        results = stored() | {pair: result}  # read now, not at the start: another command may have written meanwhile
         results = {name: results[name] for name in known if name in results}
         RESULT.write_text(json.dumps(results, indent=1) + "\n")
         RESULT.with_suffix(".md").write_text(table(results) + "\n")
-    sys.exit(any(result["works"] is False for result in results.values()))
+    sys.exit(any(result["works"] is False for pair, result in stored().items() if pair in chosen))
 
 
 if __name__ == "__main__":
