@@ -2,6 +2,7 @@
 
     python experiments/gradients.py            # whatever is missing in experiments/results
     python experiments/gradients.py mlp-j2     # one network
+    python experiments/gradients.py --time     # seconds a gradient: on a machine that does nothing else
 
 Each network is trained with estimator B on thresholded MNIST and measured at three stages: before training, after its
 first epoch, and at the end. A measurement holds weights and images fixed and lets only the noise ε vary. It is made on
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import vae_helpers as vh  # before Keras and TensorFlow: it silences their start-up lines
@@ -33,7 +35,7 @@ ESTIMATORS = {
 }
 TIGHTER = {"iwae": vh.iwae, "dreg": vh.iwae_doubly_reparameterized}
 # Gradients drawn for each block, by L or k. The signal-to-noise ratio of the tighter bounds takes many.
-REPEATS = {1: 100, 5: 40, 25: 20}
+REPEATS = {1: 50, 5: 20, 25: 10}
 REPEATS_TIGHTER = {1: 200, 5: 200, 50: 100}
 
 
@@ -95,15 +97,13 @@ def by_latent(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, list[f
 
 def measure(model: vh.VAE, blocks: list[np.ndarray], objective: Callable, samples: int, repeats: int) -> dict:
     """By name, lists over the blocks: variances of value and gradient by group and by latent dimension, squared mean
-    gradient, seconds a gradient; and `between_GROUP`, one number, the variance of the mean gradient over the blocks."""
+    gradient; and `between_GROUP`, one number, the variance of the mean gradient over the blocks."""
     meter = vh.GradientMeter(model, objective, samples)
-    meter(blocks[0], repeats=2)  # compiles
     lists: dict[str, list] = {}
     means, variances = [], []
     for seed, x in enumerate(blocks):
-        start = time.perf_counter()
         moments = meter(x, repeats, seed=seed)
-        found = {"seconds": (time.perf_counter() - start) / repeats, "value": moments.value_variance}
+        found = {"value": moments.value_variance}
         variance = by_group(model, moments.variance)
         found |= {f"variance_{group}": value for group, value in variance.items()}
         found |= {f"variance_{head}_by_latent": values for head, values in by_latent(model, moments.variance).items()}
@@ -122,11 +122,24 @@ def measure(model: vh.VAE, blocks: list[np.ndarray], objective: Callable, sample
     return lists | {f"between_{group}": float(spread[group] - noise[group]) for group in spread}
 
 
+def minibatches(images: vh.ImageData, network: Network, seed: int) -> list[np.ndarray]:
+    """The training images on which all is measured."""
+    chosen = np.random.default_rng(seed).permutation(len(images.train))[: BLOCKS * network.images]
+    return np.split(vh.binarize(images.train[chosen], "threshold"), BLOCKS)
+
+
+def measurements(network: Network) -> Iterator[tuple[str, Callable, int, int]]:
+    """Name of an estimator, its function, L or k, how many gradients are drawn."""
+    for objectives, repeats in ((ESTIMATORS, REPEATS), (TIGHTER if network.tighter else {}, REPEATS_TIGHTER)):
+        for name, objective in objectives.items():
+            for samples in repeats:
+                yield name, objective, samples, repeats[samples]
+
+
 def measure_stages(network: Network, seed: int = 0):
     """Yields the name of each stage and what was measured there."""
     images = vh.load_mnist()
-    chosen = np.random.default_rng(seed).permutation(len(images.train))[: BLOCKS * network.images]
-    blocks = np.split(vh.binarize(images.train[chosen], "threshold"), BLOCKS)
+    blocks = minibatches(images, network, seed)
     held_out = vh.binarize(images.test, "threshold")
     model = network.build(seed)
     model.compile(network.optimizer(), objective=vh.sgvb_b)
@@ -135,11 +148,9 @@ def measure_stages(network: Network, seed: int = 0):
         if epochs > done:
             model.fit(training, epochs=epochs, initial_epoch=done, verbose=0)
             done = epochs
-        measured = {
-            name: {str(n): measure(model, blocks, objective, n, repeats) for n, repeats in table.items()}
-            for objectives, table in ((ESTIMATORS, REPEATS), (TIGHTER if network.tighter else {}, REPEATS_TIGHTER))
-            for name, objective in objectives.items()
-        }
+        measured = {}
+        for name, objective, n, repeats in measurements(network):
+            measured.setdefault(name, {})[str(n)] = measure(model, blocks, objective, n, repeats)
         yield (
             stage,
             {
@@ -151,11 +162,38 @@ def measure_stages(network: Network, seed: int = 0):
         )
 
 
+def time_gradients(network: Network, rounds: int = 5, repeats: int = 10) -> dict:
+    """Seconds a gradient by estimator and L or k: of each the median of some rounds, in which they take turns."""
+    model = network.build(0)
+    x = minibatches(vh.load_mnist(), network, seed=0)[0]
+    meters = {
+        (name, samples): vh.GradientMeter(model, objective, samples)
+        for name, objective, samples, _ in measurements(network)
+    }
+    for meter in meters.values():
+        meter(x, repeats=2)  # compiles
+    taken = {key: [] for key in meters}
+    for _ in range(rounds):
+        for key, meter in meters.items():
+            start = time.perf_counter()
+            meter(x, repeats)
+            taken[key].append((time.perf_counter() - start) / repeats)
+    result = {}
+    for (name, samples), seconds in taken.items():
+        result.setdefault(name, {})[str(samples)] = statistics.median(seconds)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--force", action="store_true", help="measure again what has a result")
+    parser.add_argument("--time", action="store_true", help="only measure seconds a gradient")
     arguments = parser.parse_args()
+    if arguments.time:
+        seconds = {name: time_gradients(network) for name, network in NETWORKS.items()}
+        write(RESULTS / "gradients-seconds.json", {"seconds": seconds, "provenance": provenance()})
+        return
     for name in arguments.networks or NETWORKS:
         if name not in NETWORKS:
             parser.error(f"unknown network {name}: expected some of {', '.join(NETWORKS)}")
