@@ -87,6 +87,22 @@ def test_every_counts_updates_also_when_several_run_at_once(images, x):
     assert [s.batch for s in latents.snapshots] == [0, 4]  # Keras calls after batches 2, 4 and 6
 
 
+def test_steps_between_snapshots_run_at_once(images, x):
+    """As many as divide `every` and are no more than a twentieth of an epoch: the film is the same."""
+    films = []
+    for steps in (1, "auto"):
+        model = vh.mlp_vae(hidden=(8,), seed=0)
+        model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b, steps_per_execution=steps)
+        latents, samples = vh.LatentFrames(x[:2], every=6), vh.SampleFrames(x[:2])
+        training = vh.batches(np.tile(images, (14, 1, 1, 1)), 10, seed=0)  # 84 steps, of which 4 are a twentieth
+        model.fit(training, callbacks=[latents, samples], verbose=0)
+        films.append([s for each in (latents, samples) for column in each.as_arrays().values() for s in column.ravel()])
+    assert model.steps_per_execution == 3
+    np.testing.assert_array_equal(*films)
+    model.fit(training, callbacks=[samples], verbose=0)  # looks at epochs alone
+    assert model.steps_per_execution == 4
+
+
 def test_sample_frames_are_the_same_draws_every_epoch(model, images, x):
     samples = vh.SampleFrames(x[:3], samples=4, seed=5)
     model.fit(vh.batches(images, 20), epochs=2, callbacks=[samples], verbose=0)

@@ -377,6 +377,12 @@ def test_fit_refuses_grey_levels_and_labels(small_vae, grey_images):
         model.fit(tf.data.Dataset.from_tensors(to_uint8(grey_images)), verbose=0)
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         model.fit(grey_images * 255, verbose=0)
+    before = model.get_weights()
+    for spoilt in (grey_images * 255, np.where(grey_images == 1, np.nan, grey_images)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[0, 1\], got from"):
+            model.fit(tf.data.Dataset.from_tensor_slices(spoilt).batch(8), verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
     with pytest.raises(ValueError, match=r"images alone"):
         model.fit(grey_images, np.zeros(32), verbose=0)
 

@@ -64,6 +64,7 @@ class _Collector(keras.callbacks.Callback):
         if every is not None and every < 1:
             raise ValueError(f"every: expected a number of batches of at least 1, or None for each epoch, got {every}.")
         self.every = every
+        self.steps_between = every or 0  # what `VAE.fit` may let run at once
         self.snapshots: list[Snapshot] = []
 
     def collect(self) -> np.ndarray:

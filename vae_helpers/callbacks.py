@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,18 @@ if TYPE_CHECKING:
 _STEP_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 
-def sees_every_step(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback does something at training steps, and not only at epochs."""
-    hooks = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in _STEP_HOOKS)
-    return any(getattr(hook, "__func__", hook) is not base for hook, base in hooks)
+def common_steps(callbacks: Iterable[keras.callbacks.Callback]) -> int:
+    """How many training steps may run at once, or any divisor of that, if callbacks are to see what they want; 0: any.
+
+    A callback that does something at steps sees each of them, unless its attribute `steps_between` says otherwise: each
+    so many steps of an epoch, or 0 if it only counts them.
+    """
+    result = 0
+    for callback in callbacks:
+        hooks = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in _STEP_HOOKS)
+        if any(getattr(hook, "__func__", hook) is not base for hook, base in hooks):
+            result = math.gcd(result, getattr(callback, "steps_between", 1))
+    return result
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .callbacks import KeepOrder, StopWhenNotFinite, sees_every_step
+from .callbacks import KeepOrder, StopWhenNotFinite, common_steps
 from .data import check_images
 from .progress import TrainingTable
 
@@ -221,8 +221,9 @@ class VAE(keras.Model):
             objective: a function of `(model, x, samples)` that returns nats per image [n], e.g. `vh.sgvb_b`.
             samples: L (or k for `vh.iwae`), the number of z drawn for an image.
             jit_compile: whether XLA compiles the step; `"auto"` asks `prefers_xla`.
-            steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, one
-                step if a callback wants to see each or `fit` counts steps. The weights come out the same.
+            steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, or as
+                many as the callbacks allow (`callbacks.common_steps`); one if `fit` counts steps. The weights come out
+                the same.
             **kwargs: `run_eagerly`, `auto_scale_loss`: as in Keras.
 
         Raises:
@@ -265,6 +266,8 @@ class VAE(keras.Model):
             check_images(x)
         elif isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
+            if not hasattr(x, "epochs"):  # those of vh.batches are within [0, 1]
+                x = x.map(_checked)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             # Keras would round a given number of steps up to whole executions: then it is one step an execution.
             counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
@@ -278,7 +281,7 @@ class VAE(keras.Model):
         return super().fit(x, None, batch_size, epochs, verbose, callbacks, **kwargs)
 
     def _choose_steps(self, x, batch_size: int | None, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        """Lets 20 times an epoch return to Python, unless `compile` was told another number."""
+        """Lets 20 times an epoch return to Python, or as often as a callback asks, unless `compile` was told."""
         if not self._chooses_steps:
             return
         steps = 1
@@ -287,8 +290,9 @@ class VAE(keras.Model):
         else:
             epoch = math.ceil(len(x) / (batch_size or 32)) if hasattr(x, "__len__") else 0
         alone = self.distribute_strategy.num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
-        if x is not None and alone and not self.run_eagerly and not any(map(sees_every_step, callbacks)):
-            steps = max(1, epoch // 20)
+        if x is not None and alone and not self.run_eagerly:
+            most, common = max(1, epoch // 20), common_steps(callbacks)
+            steps = max(n for n in range(1, most + 1) if common % n == 0)
         if steps != self.steps_per_execution:
             self.steps_per_execution, self.train_function, self.test_function = steps, None, None
 
@@ -299,6 +303,9 @@ class VAE(keras.Model):
         time. Not for convolutions on a CPU, which XLA makes slower still within a loop (JAX's issue 12868).
         """
         if self.train_function is None or force:
+            if self.distribute_strategy.num_replicas_in_sync == 1:
+                # No variable can be made within a loop, nor in a second call if the first one fails.
+                self.optimizer.build(self.trainable_variables)
             super().make_train_function(force)
             if self.jit_compile and self.prefers_xla and self.steps_per_execution > 1 and not self.run_eagerly:
                 self.train_function = self._one_program(self.train_function)
@@ -306,7 +313,6 @@ class VAE(keras.Model):
 
     def _one_program(self, one_by_one: Callable) -> Callable:
         """A train function that gives `steps_per_execution` minibatches of one size to XLA together, others singly."""
-        self.optimizer.build(self.trainable_variables)  # within a loop no variable can be made
 
         @tf.function(jit_compile=True, autograph=False)
         def together(batches):  # [steps, M, H, W, C]
@@ -436,6 +442,17 @@ class VAE(keras.Model):
                 "Use vh.binarize(images, ...) to turn grey levels into floats."
             )
         return x
+
+
+def _checked(x: tf.Tensor, *rest):
+    """A minibatch of a dataset as it is. Its pixels are looked at on the way, where XLA compiles nothing."""
+    if tf.is_tensor(x) and x.dtype.is_floating:
+        low, high = tf.reduce_min(x), tf.reduce_max(x)
+        message = ("Expected images with pixels in [0, 1], got from", low, "to", high)
+        advice = "in the minibatches of fit. Divide grey levels by 255, or use vh.batches."
+        with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high <= 1), [*message, advice])]):
+            x = tf.identity(x)
+    return (x, *rest) if rest else x
 
 
 def seed_pair(seed: int) -> tf.Tensor:
