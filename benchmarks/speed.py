@@ -56,7 +56,7 @@ WORKLOADS = {  # network, M, learning rate, epochs timed after the first
     "conv-32": ("conv", 32, 1e-4, 3),
 }
 LIKELIHOOD = "likelihood"
-NAMES = {"mlp": "784-512-256-2, dense", "conv": "convolutional (S1)"}
+NAMES = {"mlp": "Dense, 784-512-256-2", "conv": "Convolutional (S1)"}
 SAME_OUTPUTS = 1e-4  # of float32 sums over a few thousand terms, in whatever order a library takes them
 SAME_BOUND = 4.0  # nats. Four times what seeds differ by early in training; a bound without its KL is 6 nats off
 
@@ -223,37 +223,39 @@ def likelihood(images: vh.ImageData) -> dict:
 def likelihood_table(result: dict) -> str:
     lines = ["| Samples an image | Seconds | log p(x), nats | Peak memory |", "|--:|--:|--:|--:|"]
     for samples, row in result["samples"].items():
-        lines.append(
-            f"| {samples} | {row['seconds']:.1f} | {row['log_likelihood']:.2f} | {row['peak_memory_MiB']:.0f} MiB |"
-        )
+        log_likelihood = f"{row['log_likelihood']:.2f}".replace("-", "−")
+        lines.append(f"| {samples} | {row['seconds']:.1f} | {log_likelihood} | {row['peak_memory_MiB']:.0f} MiB |")
     return "\n".join(lines)
 
 
-def table(results: dict) -> str:
+def table(workload: str, result: dict) -> str:
+    """One workload: its name, then a row a peer."""
+    network, batch_size, *_ = WORKLOADS[workload]
     lines = [
-        "| Workload | Peer | Seconds an epoch | Times the book's | Share of the peak | First epoch | Test ELBO |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        f"**{NAMES[network]}, M = {batch_size}**",
+        "",
+        "| Peer | Seconds an epoch | Times the book's | Share of the peak | First epoch | Test ELBO |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
-    for workload, result in results.items():
-        network, batch_size, *_ = WORKLOADS[workload]
-        ours = np.array(result["epoch_seconds"]["this book"])
-        work = result["operations_per_image"] * result["updates_per_epoch"] * batch_size / result["peak_per_second"]
-        for name, times in result["epoch_seconds"].items():
-            times = np.array(times)
-            ratios = times / ours  # of the same round: a slow minute falls on both
-            lines.append(
-                f"| {NAMES[network]}, M = {batch_size} | {name} | {np.median(times):.2f} | {np.median(ratios):.2f} "
-                f"({ratios.min():.2f} to {ratios.max():.2f}) | {work / np.median(times):.0%} | "
-                f"{result['first_epoch_seconds'][name]:.1f} s | {result['test_elbo'][name]:.1f} |"
-            )
+    ours = np.array(result["epoch_seconds"]["this book"])
+    work = result["operations_per_image"] * result["updates_per_epoch"] * batch_size / result["peak_per_second"]
+    for name, times in result["epoch_seconds"].items():
+        times = np.array(times)
+        ratios = times / ours  # of the same round: a slow minute falls on both
+        spread = "" if name == "this book" else f" ({ratios.min():.2f} to {ratios.max():.2f})"
+        elbo = f"{result['test_elbo'][name]:.1f}".replace("-", "−")
+        lines.append(
+            f"| {name} | {np.median(times):.2f} | {np.median(ratios):.2f}{spread} | {work / np.median(times):.0%} "
+            f"| {result['first_epoch_seconds'][name]:.1f} s | {elbo} |"
+        )
     return "\n".join(lines)
 
 
 def page(results: dict) -> str:
     """The tables of all that was measured, as the book includes them."""
-    trained = {name: result for name, result in results.items() if name != LIKELIHOOD}
-    text = [table(trained)] if trained else []
-    text += [likelihood_table(results[LIKELIHOOD])] if LIKELIHOOD in results else []
+    text = [table(name, result) for name, result in results.items() if name != LIKELIHOOD]
+    if LIKELIHOOD in results:
+        text += ["**log p(x) of all test images**", likelihood_table(results[LIKELIHOOD])]
     return "\n\n".join(text) + "\n"
 
 

@@ -99,7 +99,7 @@ class Means(keras.callbacks.Callback):
 # %% [markdown]
 # That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the mean ELBO of the training batches since the last moment, for the caption, and it compiles the encoder. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions. Train S3 with all three looking on, from random weights.
 #
-# One trap: chapter 2 trains S3 with 30 updates in one call from Python, and a callback would be called after every thirtieth update only: this film would lose nine frames in ten without a word. So `vh.VAE.fit` looks at its callbacks first and runs one update a call where one of them has `on_train_batch_end`. In plain Keras, leave `steps_per_execution` at 1 for a film.
+# One trap: chapter 2 trains S3 with 30 updates in one call from Python, and a callback would be called after every thirtieth update only: this film would lose nine frames in ten without a word. So `vh.VAE.fit` looks at its callbacks first and runs one update a call where one of them has `on_train_batch_end`. (`LatentFrames` and `SampleFrames` say when they want to look; alone they let `every` updates run at once.) In plain Keras, leave `steps_per_execution` at 1 for a film.
 #
 # Why 300 test images and not 10,000? Encoding 10,000 takes longer than the three training steps between two frames (section 5.7 has the figures), and 300 points fill a picture well enough. They also keep the file small.
 
@@ -132,7 +132,7 @@ for ours, theirs in zip(means.frames, moments, strict=True):
 print(f"{len(moments)} moments; the callback above and vh.LatentFrames saw the same")
 
 # %% [markdown]
-# The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: at the size of the picture it is far less than a pixel. As for the time: a bare epoch takes between four and five seconds on the same machine (section 5.7). `Means` and `SampleFrames` run their networks operation by operation, which is slow for a handful of images; section 5.7 measures what the compiled `LatentFrames` costs alone.
+# The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: at the size of the picture it is far less than a pixel. As for the time: a bare epoch took 1.3 seconds on the machine of section 5.7. `Means` and `SampleFrames` run their networks operation by operation, which is slow for a handful of images; section 5.7 measures what the compiled `LatentFrames` costs alone.
 #
 # ## 5.2 The latent plane sorts itself out
 #
@@ -617,14 +617,14 @@ assert (
     cost["published"]["milliseconds_per_frame"]
     > 50 * cost["ours"]["milliseconds_per_frame"]
 )
-assert np.median(cost["epoch_seconds"]["300"]) < 1.25 * base
+assert np.median(cost["epoch_seconds"]["300"]) < 2 * base
 assert cost["published"]["peak_memory_MiB"] > 3 * cost["ours"]["peak_memory_MiB"]
 assert cost["published"]["file_MB"] > 3 * cost["ours"]["file_MB"]
 
 # %% [markdown]
 # The published way draws axes, ticks and colour bar again for each frame, writes a PNG and reads it back; and it never closes a figure, so that all 200 stay in memory. (The 400 figures that the write-up draws and throws away are not counted here.) Points and axes are the same in both films; ours has a legend in place of the colour bar, and a caption with the bound.
 #
-# The second table shows where the price of a film moves once painting is cheap: into the encoder. With 10,000 images an epoch takes more than twice as long. With 300 it takes some tenths of a second more, less than the rounds differ among themselves (in brackets: the fastest and the slowest of five, on a machine that other work disturbs).
+# The second table shows where the price of a film moves once painting is cheap: into the training. Without a film many batches run in one call, and an epoch takes little more than a second. A film of every third batch ends the call after three, and each time the images go through the encoder. With 300 images that is half an epoch more; with 10,000 it is four epochs more. (In brackets: the fastest and the slowest of five rounds, on a machine that other work disturbs.)
 #
 # For the bytes, write the film of section 5.2 in four formats. All of them but MP4 keep every pixel (a test of the package decodes them).
 
