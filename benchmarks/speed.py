@@ -228,11 +228,19 @@ def likelihood_table(result: dict) -> str:
     return "\n".join(lines)
 
 
+def conditions(result: dict) -> str:
+    """How often, when, on what and with which libraries a workload was measured."""
+    made, rounds = result["provenance"], len(result["epoch_seconds"]["this book"])
+    peers = ", ".join(f"{name} {version}" for name, version in made["peers"].items() if name in ("torch", "jax"))
+    libraries = f"TensorFlow {made['tensorflow']}, Keras {made['keras']}, {peers}"
+    return f"{rounds} rounds on {made['date']}, {made['machine']}; {libraries}."
+
+
 def table(workload: str, result: dict) -> str:
     """One workload: its name, then a row a peer."""
     network, batch_size, *_ = WORKLOADS[workload]
     lines = [
-        f"**{NAMES[network]}, M = {batch_size}**",
+        f"**{NAMES[network]}, M = {batch_size}**. {conditions(result)}",
         "",
         "| Peer | Seconds an epoch | Times the book's | Share of the peak | First epoch | Test ELBO |",
         "|---|--:|--:|--:|--:|--:|",
@@ -245,7 +253,8 @@ def table(workload: str, result: dict) -> str:
         spread = "" if name == "this book" else f" ({ratios.min():.2f} to {ratios.max():.2f})"
         elbo = f"{result['test_elbo'][name]:.1f}".replace("-", "−")
         lines.append(
-            f"| {name} | {np.median(times):.2f} | {np.median(ratios):.2f}{spread} | {work / np.median(times):.0%} "
+            f"| {name} | {np.median(times):.2f} ({times.min():.2f} to {times.max():.2f}) "
+            f"| {np.median(ratios):.2f}{spread} | {work / np.median(times):.0%} "
             f"| {result['first_epoch_seconds'][name]:.1f} s | {elbo} |"
         )
     return "\n".join(lines)

@@ -138,6 +138,7 @@ def test_peak_memory_grows_with_what_is_held():
 
 
 def test_the_report_is_what_the_status_page_reads(capsys):
+    pytest.importorskip("docutils", reason="the book's own environment reads reports, others only write them")
     sys.path.append(str(Path(__file__).parents[1] / "tools"))
     from book_status import REPORT
 
