@@ -650,7 +650,7 @@ print("later A scatters up to 1.4 times as much as B, the path about half as muc
 #
 # ## 4.5 Does training notice?
 #
-# Train. One hidden layer of 256 units in each network and $J = 20$; Adam with a step of $10^{-3}$, $M = 100$, five epochs; five seeds. For each seed the three estimators start from the same weights, see the same minibatches in the same order and draw the same $\varepsilon$. So their differences are *paired*: what the seeds have in common drops out. After each epoch the test ELBO is measured in the same way for all, with estimator B and a fixed noise.
+# Train. One hidden layer of 256 units in each network and $J = 20$; Adam with a step of $10^{-3}$, $M = 100$, five epochs; five seeds. For each seed the three estimators start from the same weights, see the same minibatches in the same order and draw the same $\varepsilon$. (The network is smaller than that of section 4.2, so that fifteen runs are quick.) So their differences are *paired*: what the seeds have in common drops out. After each epoch the test ELBO is measured in the same way for all, with estimator B and a fixed noise.
 
 
 # %%
@@ -743,14 +743,14 @@ print("A and B end within a nat of each other; on average the path ends ahead of
 print("an epoch with the path takes less than 1.5 times as long as one with B")
 
 # %% [markdown]
-# On the left the curves lie close together. On the right, and in the lines above: between A and B nothing can be seen at any epoch; after five, the interval of B − A reaches from −0.2 to +0.6 nats. The path ends 0.6 ± 0.3 nats above A, and 0.4 ± 0.3 above B. (Three comparisons were made. Corrected for that, as by Bonferroni, path − A still excludes zero, path − B does not.) An epoch takes about the same time with each, so the axis of seconds shows the same picture.
+# On the left the curves lie close together. On the right, and in the lines above: between A and B nothing can be seen at any epoch; after five, the interval of B − A reaches from −0.2 to +0.6 nats. The path ends 0.6 ± 0.3 nats above A, and 0.4 ± 0.3 above B. (Three comparisons were made at the last epoch. With intervals widened for that, as by Bonferroni, path − A still excludes zero, path − B does not. In the figure path − B lies above zero at every epoch, but the epochs are those of the same five runs.) An epoch takes about the same time with each, so the axis of seconds shows the same picture.
 #
-# What did pairing bring? Little. The same seed gives the same start, but the runs soon go their own ways: for two of the three differences the unpaired interval is as narrow. And half a nat is little, too: the five runs of A spread over 0.7.
+# What did pairing bring? After one epoch the paired interval is narrower for all three differences, after five for one of them: the same seed gives the same start, but the runs soon go their own ways. And half a nat is little, too: the five runs of A spread over 0.7.
 
 # %% [markdown]
 # ## 4.6 Tighter bounds
 #
-# Take $k$ draws for each image and average $k$ values of estimator A. The mean stays, the noise is divided by $\sqrt{k}$, and that is all: nothing but less noise, at $k$ times the decoder's work. The importance-weighted bound of [section 1.8](01_theory.ipynb) does something else with the same draws. It takes the logarithm *after* the average. Draw $k$ independent $z_i = \mu + \sigma\varepsilon_i$ for one image; then
+# Take $k$ draws for each image and average $k$ values of estimator A. The mean stays, the noise is divided by $\sqrt{k}$, and that is all: nothing but less noise, at $k$ times the decoder's work. (In this section noise means a standard deviation: half the variance is 0.7 of the noise.) The importance-weighted bound of [section 1.8](01_theory.ipynb) does something else with the same draws. It takes the logarithm *after* the average. Draw $k$ independent $z_i = \mu + \sigma\varepsilon_i$ for one image; then
 #
 # $$
 # \widetilde{\mathcal{L}}_k = \log \frac{1}{k} \sum_{i=1}^{k} w_i, \quad w_i = \frac{p_\theta(x, z_i)}{q_\phi(z_i \mid x)}, \qquad \nabla \widetilde{\mathcal{L}}_k = \sum_i \tilde w_i \, \nabla \log w_i, \quad \tilde w_i = \frac{w_i}{\sum_l w_l}. \tag{4.13}
@@ -786,10 +786,10 @@ print("the bound rises with k, and k = 1 is estimator A")
 #
 # Take that as a direction, not as a prediction for $k \le 50$. By section 4.2 $\log w$ has a variance of some twenty nats² here; weights that differ by such factors are far from (4.14), and the printed steps above say the same.
 #
-# There is a repair. $\phi$ enters $\log w_i$ in two ways. It moves the draw $z_i$; and at a fixed place it changes the density $q_\phi(z_i \mid x)$. Write the first as $h_i = \frac{\partial \log w_i}{\partial z_i} \frac{\partial z_i}{\partial \phi}$. By (4.13),
+# There is a repair. $\phi$ enters $\log w_i$ in two ways. It moves the draw $z_i$; and at a fixed place it changes the density $q_\phi(z_i \mid x)$. Write the first as $r_i = \frac{\partial \log w_i}{\partial z_i} \frac{\partial z_i}{\partial \phi}$ (a sum over the coordinates of $z_i$), the second as $-\partial_\phi \log q_\phi(z_i \mid x)$ with $z_i$ held fixed. By (4.13),
 #
 # $$
-# \nabla_\phi \widetilde{\mathcal{L}}_k = \sum_i \tilde w_i \, h_i - \sum_i \tilde w_i \, \partial_\phi \log q_\phi(z_i \mid x) . \tag{4.15}
+# \nabla_\phi \widetilde{\mathcal{L}}_k = \sum_i \tilde w_i \, r_i - \sum_i \tilde w_i \, \partial_\phi \log q_\phi(z_i \mid x) . \tag{4.15}
 # $$
 #
 # The second sum has the form of a score-function gradient. Could you leave it out, as the path estimator does? For $k = 1$ yes: the weight is the constant 1, and a score has mean zero. For $k > 1$ no: $\tilde w_i$ depends on the same $z_i$ as its score. But section 1.3 writes the gradient of one and the same expectation in two ways, by the score and by the moved sample. So for a function $g$ of $z$ alone (continuous, smooth but for kinks, not growing too fast),
@@ -798,15 +798,15 @@ print("the bound rises with k, and k = 1 is estimator A")
 # \mathbb{E}\left[ g(z) \, \partial_\phi \log q_\phi(z \mid x) \right] = \mathbb{E}\left[ \frac{\partial g}{\partial z} \frac{\partial z}{\partial \phi} \right]. \tag{4.16}
 # $$
 #
-# Use it with $g = \tilde w_i$: hold the other draws fixed, which are independent of $z_i$, and the $\phi$ inside $\tilde w_i$ as well. Since $\frac{\partial \tilde w_i}{\partial z_i} = \tilde w_i (1 - \tilde w_i) \frac{\partial \log w_i}{\partial z_i}$, the second sum has the mean of $\sum_i \tilde w_i (1 - \tilde w_i) h_i$. Subtract:
+# Use it with $g = \tilde w_i$: hold the other draws fixed, which are independent of $z_i$, and the $\phi$ inside $\tilde w_i$ as well. Since $\frac{\partial \tilde w_i}{\partial z_i} = \tilde w_i (1 - \tilde w_i) \frac{\partial \log w_i}{\partial z_i}$, the second sum has the mean of $\sum_i \tilde w_i (1 - \tilde w_i) r_i$. Subtract:
 #
 # $$
-# \nabla_\phi \mathcal{L}_k = \mathbb{E}\left[ \sum_i \tilde w_i^2 \, h_i \right]. \tag{4.17}
+# \nabla_\phi \mathcal{L}_k = \mathbb{E}\left[ \sum_i \tilde w_i^2 \, r_i \right]. \tag{4.17}
 # $$
 #
-# This is the *doubly reparameterised* gradient, DReG ([Tucker et al. 2019](../book/bibliography.md)), in the package `vh.iwae_doubly_reparameterized`. The mean is IWAE's, so the signal still shrinks like $1/k$. What changes is the noise. The sum is $\frac{1}{k}$ times $\frac{1}{k} \sum_i w_i^2 h_i$ over $(\frac{1}{k} \sum_i w_i)^2$, a fraction made of averages: it tends to a constant, its noise falls like $1/\sqrt{k}$, and the ratio of the two *rises* like $\sqrt{k}$.
+# This is the *doubly reparameterised* gradient, DReG ([Tucker et al. 2019](../book/bibliography.md)), in the package `vh.iwae_doubly_reparameterized`. The mean is IWAE's, so the signal still shrinks like $1/k$. What changes is the noise. The sum is $\frac{1}{k}$ times a fraction of averages, $\frac{1}{k} \sum_i w_i^2 r_i$ over $(\frac{1}{k} \sum_i w_i)^2$. The fraction tends to a constant, and its own noise falls like $1/\sqrt{k}$. So DReG's noise falls like $1/(k\sqrt{k})$, where IWAE's falls like $1/\sqrt{k}$ only, and its signal-to-noise ratio *rises* like $\sqrt{k}$.
 #
-# Check two things. With $k = 1$ and the same noise, DReG and the path estimator should agree entry by entry. With $k = 5$, DReG and IWAE should have the same mean, and a gradient that leaves the second sum out another. If two means are equal, the squared distance of two averages of 1,000 draws is, on average, what the variances divided by 1,000 add up to. The cell prints the distance in this unit.
+# Check two things. With $k = 1$ and the same noise, DReG and the path estimator should agree entry by entry. With $k = 5$, DReG and IWAE should have the same mean, and a gradient that leaves the second sum out another. If two means are equal, the squared distance of two averages of 1,000 draws is, on average, what the variances divided by 1,000 add up to. The cell prints the distance in this unit, for one set of twenty images. Equal means give about 1; between 0.5 and 2 passes.
 
 
 # %%
@@ -862,7 +862,7 @@ print("k = 5: between DReG and IWAE no difference of the means is seen,")
 print("       where the second sum is left out there is one")
 
 # %% [markdown]
-# Now the ratios, for $k = 1$, 5 and 50 on the eight minibatches, with twenty images of each and a hundred gradients drawn. The signal is the length of the mean gradient, the noise the root of the summed variances. (A mean of 100 draws still holds a hundredth of the variance, which would make it look longer; the cell subtracts that from the squared length.) The decoder's gradient is the same with both estimators, as in section 4.4, so it is measured once.
+# Now the ratios, for $k = 1$, 5 and 50 on the eight minibatches, with twenty images of each and a hundred gradients drawn. The signal is the length of the mean gradient, the noise the root of the summed variances. (A mean of 100 draws still holds a hundredth of the variance, which would make it look longer; the cell subtracts that from the squared length.) The decoder's gradient is the same with both estimators, as in section 4.4, so it is measured once. The intervals are 95% over the eight minibatches; the last column is a geometric mean.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -903,7 +903,7 @@ for curve in CURVES:
     rows.append(f"| {curve} | " + " | ".join(cells) + " |")
 display(Markdown("\n".join(rows)))
 
-# %% mystnb={"image": {"alt": "Signal over noise against k = 1, 5, 50, both axes logarithmic. The decoder rises from 1.4 to 2.2, much flatter than the dotted slope of the square root. The encoder falls gently, with DReG from 1.6 to 1.2 and with IWAE from 1.0 to 0.8, while the dashed slope drops to 0.15."}}
+# %% mystnb={"image": {"alt": "Signal over noise against k = 1, 5, 50, both axes logarithmic. The decoder rises from 1.4 to 2.2, much flatter than the dotted slope of the square root. The encoder falls gently, with DReG from 1.5 to 1.2 and with IWAE from 1.0 to 0.8, while the dashed slope drops to 0.14."}}
 figure, panel = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
 for curve, color in zip(CURVES, (COLORS["A"], COLORS["path"], "black"), strict=True):
     middle, half = np.transpose([interval(signal[curve, k]) for k in SAMPLES])
@@ -933,9 +933,9 @@ print("the encoder's falls, with IWAE and with DReG, to no less than half")
 print("DReG's is 1.3 to 1.8 times IWAE's, at k = 50 as at k = 1")
 
 # %% [markdown]
-# The directions are those of the theory. The sizes are not. From one draw to fifty the encoder's ratio falls by a fifth, where $1/\sqrt{k}$ would leave a seventh of it; the decoder's rises by half, where $\sqrt{k}$ would make it seven times as large. And DReG, whose ratio should rise, falls as IWAE's does. It lies higher by half: but so it did at $k = 1$, where it is the path estimator. On this network, then, the repair brings what section 4.3 brought, and nothing that grows with $k$.
+# For IWAE's encoder and for the decoder the directions are those of the theory. The sizes are not. From one draw to fifty the encoder's ratio falls by a fifth, where $1/\sqrt{k}$ would leave a seventh of it; the decoder's rises by half, where $\sqrt{k}$ would make it seven times as large. For DReG even the direction differs: its ratio should rise, and falls as IWAE's does. It lies higher by half: but so it did at $k = 1$, where it is the path estimator. (By the table of section 4.4 the path has a little less than half the variance of A, so its noise is smaller by a factor of 1.5.) On this network, then, the repair brings what section 4.3 brought, and nothing that grows with $k$.
 #
-# Why? The laws begin where the weights have become nearly equal. Here a step in the bound shows how far away that is: from $k = 50$ to 500 it gains half as much as from 5 to 50, where a gap like $1/k$ would gain a tenth. As long as a few draws carry most of the weight, fifty draws act like a few. A better $q$, or a far larger $k$, would come closer to the laws.
+# Why? The laws begin where $v/k$ is small: with a $q$ close to the posterior, or a $k$ far beyond $v$. (If $v$ is infinite, as it may be by section 1.8, they never begin.) A step in the bound shows how far away that is here: from $k = 50$ to 500 it gains half as much as from 5 to 50, where a gap like $1/k$ would gain a tenth. Probably a few of the fifty draws carry most of the weight; this page did not measure that.
 #
 # This is one network at one moment. Whether a tighter bound trains better models is another question, which this page does not answer.
 
@@ -943,12 +943,12 @@ print("DReG's is 1.3 to 1.8 times IWAE's, at k = 50 as at k = 1")
 # ## 4.7 Verdict
 #
 # - **For the number that you print**, A has less variance than B once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point, here 0.4 nats² for each latent dimension. If the notebook means the value, it is right.
-# - **For the gradient by $\mu$**, B has less variance than A: at every moment that was measured here, and at stationary points for every decoder wherever $\sigma_j^2 < 2$. In the $\sigma$ head it was B's turn as well, although single coordinates far from zero may go the other way. If the paper means the gradient, its "typically" is right.
+# - **For the gradient by $\mu$**, B has less variance than A: at every moment that was measured here, and at stationary points for every decoder wherever $\sigma_j^2 < 2$. By $\sigma$ B had less as well, for the head as a whole and in eight of nine single cases of section 4.3. If the paper means the gradient, its "typically" fits what was measured here.
 # - **How much.** At the initial weights a factor of ten and more; later 4 to 24 per cent. Five epochs of training with five seeds could not tell A from B.
-# - **Quieter than both**, somewhere after the initial weights, is the path estimator: half the noise of B in the encoder at the same cost, and 0.6 ± 0.3 nats more than A after five epochs.
-# - **Tighter bounds** weaken the encoder's signal, as the theory says, but here by a fifth from one draw to fifty and not by six sevenths; DReG is worth half as much again, at every $k$.
+# - **Quieter than both**, somewhere after the initial weights, is the path estimator: half the variance of B in the encoder at the same cost, and 0.6 ± 0.3 nats more than A after five epochs.
+# - **Tighter bounds** lower the signal-to-noise ratio of the encoder's gradient, as the theory says: from one draw to fifty by a fifth here, where $1/\sqrt{k}$ would take six sevenths. DReG's ratio is half as large again at $k = 1$, 5 and 50, and falls as much.
 #
-# So take B or the path estimator; the path's lead over B in training is too small for five seeds to be sure of. Going from A to B, as one write-up does, costs nothing, and what it brings after five epochs lies between −0.2 and +0.6 nats here. All this is one kind of network on thresholded digits. What this page did not measure: convolutional networks, training with several draws or with tighter bounds, runs of more than five epochs, and a change of estimator within a run.
+# So take B or the path estimator; at the last epoch the path's lead over B in training is too small for five seeds to be sure of. Going from A to B, as one write-up does, costs nothing, and what it brings after five epochs lies between −0.2 and +0.6 nats here. All this is one kind of network on thresholded digits. What this page did not measure: convolutional networks, training with several draws or with tighter bounds, comparisons over more than five epochs, and a change of estimator within a run.
 #
 # ## What we measured
 
@@ -991,7 +991,7 @@ vh.report_page(started)
 # - the law confirmed on a real decoder, on average over a thousand cases to within 3 per cent;
 # - the noise of the gradient that an optimiser gets, part by part, beside the noise of its minibatches;
 # - a comparison of training runs with five seeds, what it can see and what it cannot, and what pairing is worth;
-# - why a tighter bound can teach the encoder worse, and the gradient that repairs it.
+# - why a tighter bound can lower the signal-to-noise ratio of the encoder's gradient, the repair for large $k$, and how little of either shows up to $k = 50$.
 #
 # ## Exercises
 #
@@ -1045,7 +1045,7 @@ vh.report_page(started)
 #
 # <details><summary>Solution</summary>
 #
-# There every weight is $p_\theta(x)$, whatever $z$ is. So $\tilde w_i = 1/k$, and $\log w_i$ does not change with $z_i$: every $h_i$ is zero. DReG's gradient is zero in every draw, as the path estimator's is. IWAE's is $-\frac{1}{k} \sum_i \partial_\phi \log q_\phi(z_i \mid x)$, an average of scores: its mean is zero, its variance is the Fisher information divided by $k$. An optimiser that has arrived stays with the first and is shaken by the second.
+# There $p_\theta(x, z) = p_\theta(x) \, q_\phi(z \mid x)$, and every weight is $p_\theta(x)$, whatever $z$ is. So $\tilde w_i = 1/k$, and $\log w_i$ does not change with $z_i$: every $r_i$ is zero. DReG's gradient is zero in every draw, as the path estimator's is. IWAE's is $-\frac{1}{k} \sum_i \partial_\phi \log q_\phi(z_i \mid x)$, an average of scores: its mean is zero, its variance is that of one score (A's rows in the tables of section 4.3) divided by $k$. With $\theta$ held fixed, an optimiser that has arrived stays there with DReG. With IWAE it keeps wandering, less for large $k$.
 #
 # </details>
 #
