@@ -68,7 +68,9 @@ def attempt(tensorflow: str, python: str) -> dict:
         run(UV, "venv", "--quiet", "--python", python, binaries.parent, check=True)
         install = run(UV, "pip", "install", "--quiet", "--python", binaries / "python", *requirements(tensorflow))
         if install.returncode:
-            return result | {"tests": "no packages: " + install.stderr.strip().splitlines()[0]}
+            no_wheels = "has no wheels with a matching Python" in install.stderr
+            reason = "there are no wheels" if no_wheels else install.stderr.strip()[-300:]
+            return result | {"tests": f"not installed: {reason}"}
         run(UV, "pip", "install", "--quiet", "--python", binaries / "python", "--no-deps", "-e", ROOT, check=True)
         listed = run(UV, "pip", "list", "--python", binaries / "python", "--format", "json", check=True)
         installed = {package["name"]: package["version"] for package in json.loads(listed.stdout)}
