@@ -6,7 +6,7 @@ Two variants of the book's own way take back one decision each: what the decisio
     python benchmarks/speed.py mlp-100         # one; writes benchmarks/results/speed.json and speed.md
 
 Each peer is a process of its own, started from the same initial weights; that they hold the same network is checked by
-their outputs. The peers then train in turn, an epoch each, so that a slow minute of the machine falls on all of them.
+their outputs. The peers then train in turn, an epoch each, so that a slow hour of the machine falls on all of them.
 The first epoch, with its compilation, is told apart. At the end each peer encodes the test images, noise is drawn here,
 each peer decodes: the bounds must agree, so that nobody wins by doing less.
 """

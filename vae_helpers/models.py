@@ -258,6 +258,8 @@ class VAE(keras.Model):
         With `verbose="auto"` progress is one table: a line every tenth of the epochs and, live, the time left.
 
         Raises:
+            ValueError, TypeError: labels were given, or an array that is no batch of images with pixels in [0, 1].
+            tf.errors.InvalidArgumentError: a minibatch of a `tf.data.Dataset` has pixels outside [0, 1].
             FloatingPointError: the loss is no longer a number; the message names the epoch and the step.
         """
         if y is not None:
