@@ -12,6 +12,8 @@ import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
+import vae_helpers as vh
+
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 import pdf  # noqa: E402
@@ -211,6 +213,16 @@ def test_a_table_that_a_cell_printed_is_a_table(book):
     page = book[PAGES / "notebooks" / "02_mlp_vae.html"].text
     measured = page.split('id="what-we-measured"')[1].split("</section>")[0]
     assert "<table" in measured and "<p>|" not in measured
+
+
+def test_the_page_of_the_package_lists_every_public_name(book):
+    soup = BeautifulSoup(book[PAGES / "book" / "package.html"].text, "html.parser")
+    public = {name for name in vh.__all__ if callable(getattr(vh, name))}
+    listed = {place["id"].removeprefix("vae_helpers.") for place in soup.select('dt[id^="vae_helpers."]')}
+    assert len(public) > 30 and public == {name for name in listed if "." not in name}
+    signature = soup.find(id="vae_helpers.VAE").text
+    assert "encoder" in signature and "keras" not in signature  # its own arguments, without types
+    assert soup.find(id="vae_helpers.sgvb_b").parent.find("a", href="#vae_helpers.sgvb_a")
 
 
 def test_search_finds_what_a_reader_would_look_for(book):

@@ -210,9 +210,8 @@ def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
     assert len(stages["end"]["estimators"]["b"]["1"]["variance_mu"]) == 2
     assert len(stages["end"]["kl_by_latent"]) == 2
     seconds = gradients.time_gradients(network, rounds=1, repeats=2)
-    assert {name: list(by_samples) for name, by_samples in seconds.items()} == {
-        name: ["1" if name in gradients.ESTIMATORS else "3"] for name in stages["end"]["estimators"]
-    }
+    assert set(seconds) == set(gradients.ESTIMATORS)
+    assert all(list(by_samples) == ["1"] for by_samples in seconds.values())
     assert all(0 < taken < 10 for by_samples in seconds.values() for taken in by_samples.values())
 
 

@@ -6,15 +6,20 @@ delivery network on every page, and twice, which is an error in the browser's co
 Pictures get their size, so that the page does not jump, and load when they are scrolled to. An animated PNG (what a
 chapter keeps as its output) stands beside its still picture for readers who asked their system for no motion, and a GIF
 of it is made for slides. `book.js` adds a button that stops it.
+
+The page of the package is made from its docstrings: a name in single backticks becomes code, and a link where the page
+explains it.
 """
 
 from __future__ import annotations
 
 import html
+import inspect
 from pathlib import Path
 
 from docutils import nodes
 from PIL import Image
+from sphinx.ext.autosummary import AutoLink
 
 
 def _mentions_thebe(script) -> bool:
@@ -83,7 +88,29 @@ def _depart_image(self, node) -> None:
     type(self).depart_image(self, node)
 
 
+class Name(AutoLink):
+    """`name` in a docstring: what autosummary finds becomes a link, everything else code, not emphasis."""
+
+    def run(self):
+        if self.text.startswith("vh."):  # as the reader imports it
+            self.text += f" <vae_helpers.{self.text[3:]}>"
+        found, messages = super().run()
+        return [nodes.literal(n.rawsource, n.astext()) if isinstance(n, nodes.emphasis) else n for n in found], messages
+
+
+def _signature_of_init(app, what, name, obj, options, signature, return_annotation):
+    """Keras's models are made by a `__new__(*args, **kwargs)`, which says nothing about their arguments."""
+    if what != "class":
+        return None
+    initialiser = inspect.signature(obj.__init__)
+    arguments = [p.replace(annotation=p.empty) for p in initialiser.parameters.values() if p.name != "self"]
+    return str(inspect.Signature(arguments)), None
+
+
 def setup(app):
+    app.setup_extension("sphinx.ext.autosummary")
+    app.add_role("name", Name())
+    app.connect("autodoc-process-signature", _signature_of_init)
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.add_node(nodes.image, override=True, html=(_visit_image, _depart_image))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -75,8 +75,8 @@ class Resume(keras.callbacks.Callback):
         TypeError: `training` does not come from `vh.batches`.
 
     Example:
-        training = vh.batches(images.train, 100, "dynamic")
-        model.fit(training, epochs=50, callbacks=[vh.Resume("run-1", training)])
+        >>> training = vh.batches(images.train, 100, "dynamic")
+        >>> model.fit(training, epochs=50, callbacks=[vh.Resume("run-1", training)])
     """
 
     def __init__(self, folder: str | os.PathLike, training: tf.data.Dataset):

@@ -155,7 +155,7 @@ def batches(
 
     Args:
         images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1].
-        batch_size: M.
+        batch_size: M, the number of images in a minibatch.
         shuffle: visit the images in a new random order each epoch, else in theirs.
         drop_remainder: leave out the last n mod M images of an epoch, so that all batches have the same static shape.
 

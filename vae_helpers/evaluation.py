@@ -73,7 +73,7 @@ def log_likelihood(
     Args:
         model: the VAE.
         x: float32 images in [0, 1], shape [n, H, W, C].
-        samples: k.
+        samples: k, the number of z drawn for an image.
         seed: of the noise.
 
     Returns:
@@ -200,7 +200,7 @@ class GradientMeter:
     Args:
         model: the VAE; its weights are read anew by each measurement.
         objective: e.g. `vh.sgvb_a`. What is differentiated is its mean over the images.
-        samples: L.
+        samples: L, the number of z drawn for an image (k for `vh.iwae`).
 
     Example:
         >>> meter = vh.GradientMeter(model, vh.sgvb_a)  # compiled once

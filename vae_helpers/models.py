@@ -80,7 +80,7 @@ class _Step:
 
 @keras.saving.register_keras_serializable(package="vae_helpers")
 class VAE(keras.Model):
-    """A variational autoencoder with a standard normal prior and a diagonal Gaussian posterior.
+    """A variational autoencoder with a standard normal prior and a diagonal Gaussian posterior::
 
         p(z) = N(0, I)      q(z | x) = N(μ(x), diag σ²(x))      p(x | z) = likelihood of the decoder's outputs
 
@@ -96,9 +96,9 @@ class VAE(keras.Model):
         ValueError: an unknown likelihood or scale, or networks whose shapes do not fit together.
 
     Example:
-        model = vh.mlp_vae(latent_dim=2)
-        model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
-        history = model.fit(vh.batches(images.train, 100, "dynamic"), epochs=10)
+        >>> model = vh.mlp_vae(latent_dim=2)
+        >>> model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+        >>> history = model.fit(vh.batches(images.train, 100, "dynamic"), epochs=10)
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class VAE(keras.Model):
 
     @property
     def prior(self) -> tfd.Distribution:
-        """p(z): the standard normal, batch [], event [J]."""
+        """The prior p(z), a standard normal, batch [], event [J]."""
         return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), 1.0), 1)
 
     def posterior(self, x: tf.Tensor) -> tfd.Distribution:
@@ -513,7 +513,7 @@ def mlp_vae(
     """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
 
     Args:
-        latent_dim: J.
+        latent_dim: J, the number of latent dimensions.
         hidden: units of the encoder's hidden layers, first to last.
         activation: of the hidden layers; the last layer of each network is linear.
         dropout: rate after each hidden layer, in training only.
