@@ -87,6 +87,19 @@ def test_every_counts_updates_also_when_several_run_at_once(images, x):
     assert [s.batch for s in latents.snapshots] == [0, 4]  # Keras calls after batches 2, 4 and 6
 
 
+def test_batches_left_over_at_the_end_of_an_epoch_count(model, images, x):
+    """Six batches an epoch, a snapshot every four: the last two of an epoch belong to the next snapshot."""
+    latents, running = vh.LatentFrames(x[:2], every=4), []
+    log = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: running.append(float(logs["loss"])))
+    model.fit(vh.batches(images, 10), epochs=2, callbacks=[latents, log], verbose=0)
+    assert [(s.step, s.epoch, s.batch) for s in latents.snapshots] == [(0, 0, 0), (4, 1, 4), (10, 2, 4)]
+    first, second = (
+        np.diff([0.0, *(mean * (k + 1) for k, mean in enumerate(e))]) for e in np.split(np.array(running), 2)
+    )
+    between = np.mean([*first[4:], *second[:4]])
+    np.testing.assert_allclose(latents.snapshots[2].elbo, -between, rtol=1e-6)
+
+
 def test_steps_between_snapshots_run_at_once(images, x):
     """As many as divide `every` and are no more than a twentieth of an epoch: the film is the same."""
     films = []

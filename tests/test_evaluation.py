@@ -167,8 +167,23 @@ def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior
     assert 7 < one / ten < 14
 
 
+@pytest.mark.parametrize(
+    "measure",
+    [
+        vh.elbo, vh.log_likelihood, vh.log_likelihood_on_grid, vh.kl_per_dimension, vh.active_units,
+        lambda model, x: vh.gradient_variance(model, x, vh.sgvb_a, repeats=2),
+    ],
+)  # fmt: skip
+def test_images_that_are_not_the_models_are_refused(small_vae, grey_images, measure):
+    """Grey levels would enter a sum of log-likelihoods without an error, and so would pixels in another order."""
+    for wrong in (np.uint8(255 * grey_images), grey_images.reshape(-1, 4, 16, 1), grey_images.astype(float)):
+        with pytest.raises((ValueError, TypeError), match="float32"):
+            measure(small_vae(), wrong)
+
+
 def test_bad_numbers(small_vae, grey_images):
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        vh.log_likelihood(small_vae(), grey_images, samples=0)
+    for measure in (vh.log_likelihood, vh.elbo):
+        with pytest.raises(ValueError, match="at least 1, got 0"):
+            measure(small_vae(), grey_images, samples=0)
     with pytest.raises(ValueError, match="at least 2"):
         vh.gradient_variance(small_vae(), grey_images, vh.sgvb_a, repeats=1)

@@ -383,6 +383,11 @@ def test_fit_refuses_grey_levels_and_labels(small_vae, grey_images):
             model.fit(tf.data.Dataset.from_tensor_slices(spoilt).batch(8), verbose=0)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    for spoilt in (9 * grey_images, tf.data.Dataset.from_tensors(9 * grey_images)):  # and where nothing is trained
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"\[0, 1\], got"):
+            model.evaluate(spoilt)
+        with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"\[0, 1\], got"):
+            model.fit(grey_images, validation_data=spoilt, verbose=0)
     with pytest.raises(ValueError, match=r"images alone"):
         model.fit(grey_images, np.zeros(32), verbose=0)
 

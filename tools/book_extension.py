@@ -94,13 +94,15 @@ class Name(AutoLink):
     def run(self):
         if self.text.startswith("vh."):  # as the reader imports it
             self.text += f" <vae_helpers.{self.text[3:]}>"
+        if self.text.startswith("."):  # an ending, or a method: Python's names do not begin with a dot
+            return [nodes.literal(self.rawtext, self.text)], []
         found, messages = super().run()
         return [nodes.literal(n.rawsource, n.astext()) if isinstance(n, nodes.emphasis) else n for n in found], messages
 
 
 def _signature_of_init(app, what, name, obj, options, signature, return_annotation):
     """Keras's models are made by a `__new__(*args, **kwargs)`, which says nothing about their arguments."""
-    if what != "class":
+    if what != "class" or "__init__" not in vars(obj):
         return None
     initialiser = inspect.signature(obj.__init__)
     arguments = [p.replace(annotation=p.empty) for p in initialiser.parameters.values() if p.name != "self"]

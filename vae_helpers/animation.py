@@ -35,9 +35,17 @@ from .figures import DIGIT_COLORS
 
 
 class Snapshot(NamedTuple):
-    """One moment of training."""
+    """One moment of training.
 
-    step: int  # updates since the first snapshot
+    Attributes:
+        step: updates since the film's first training began.
+        epoch: counted from 1; 0 before training.
+        batch: within the epoch, counted from 1; 0 before training.
+        elbo: mean over the training batches since the last snapshot, nats per image; NaN before training.
+        values: what the callback collects.
+    """
+
+    step: int  # updates since training began
     epoch: int  # counted from 1; 0 before training
     batch: int  # within the epoch, counted from 1; 0 before training
     elbo: float  # mean over the training batches since the last snapshot, nats per image; NaN before training
@@ -66,12 +74,17 @@ class _Collector(keras.callbacks.Callback):
         self.every = every
         self.steps_between = every or 0  # what `VAE.fit` may let run at once
         self.snapshots: list[Snapshot] = []
+        self._updates = self._batch = 0  # in the epochs before this one, in this one
+        self._left = (0, 0.0)  # batches that no snapshot saw when their epoch ended, and the sum of their losses
 
     def collect(self) -> np.ndarray:
         raise NotImplementedError
 
     def as_arrays(self) -> dict[str, np.ndarray]:
-        """The snapshots as arrays, for `np.savez`; `snapshots_from` makes them snapshots again."""
+        """The snapshots as arrays, for `np.savez`.
+
+        `vae_helpers.animation.snapshots_from` makes them snapshots again.
+        """
         columns = zip(*self.snapshots, strict=True)
         return {name: np.array(column) for name, column in zip(Snapshot._fields, columns, strict=True)}
 
@@ -80,6 +93,7 @@ class _Collector(keras.callbacks.Callback):
             self.snapshots.append(Snapshot(0, 0, 0, math.nan, self.collect()))
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._updates += self._batch
         self._epoch, self._batch, self._taken, self._sum = epoch + 1, 0, 0, 0.0
 
     def on_train_batch_end(self, batch, logs=None):
@@ -90,14 +104,17 @@ class _Collector(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not self.every:
             self._take(logs)
+        elif self._batch > self._taken:  # the next epoch's mean begins anew
+            count, total = self._left
+            self._left = count + self._batch - self._taken, total + float(logs["loss"]) * self._batch - self._sum
 
     def _take(self, logs):
         # Keras logs the mean over the epoch so far; the batches since the last snapshot are a difference of sums.
         total = float(logs["loss"]) * self._batch
-        new = self._batch - self._taken
-        step = self.snapshots[-1].step + new
-        self.snapshots.append(Snapshot(step, self._epoch, self._batch, (self._sum - total) / new, self.collect()))
-        self._sum, self._taken = total, self._batch
+        left, left_total = self._left
+        elbo = (self._sum - total - left_total) / (self._batch - self._taken + left)
+        self.snapshots.append(Snapshot(self._updates + self._batch, self._epoch, self._batch, elbo, self.collect()))
+        self._sum, self._taken, self._left = total, self._batch, (0, 0.0)
 
 
 class SampleFrames(_Collector):
@@ -106,11 +123,17 @@ class SampleFrames(_Collector):
     Args:
         x: float32 images in [0, 1], shape [n, H, W, C], to be reconstructed.
         samples: how many draws from the prior.
-        every: batches between snapshots; `None`: one at the end of each epoch.
+        every: batches between snapshots, counted anew in each epoch; `None`: one at the end of each epoch. One more is
+            taken before training.
         seed: of the draws.
 
-    Each of `snapshots` has as values uint8 [samples + n, H, W, C]: pixel means of the samples, then of the
-    reconstructions. They are there at any time, also when training was interrupted.
+    Attributes:
+        snapshots: a list of `vae_helpers.animation.Snapshot`, whose `values` are uint8 [samples + n, H, W, C]: pixel
+            means of the samples, then of the reconstructions. It is there at any time, also when training was
+            interrupted.
+
+    Raises:
+        ValueError, TypeError: `every` is below 1, or `x` is not a batch of images.
     """
 
     def __init__(self, x: np.ndarray, samples: int = 16, every: int | None = None, seed: int = 0):
@@ -128,11 +151,16 @@ class LatentFrames(_Collector):
     """Collects the posterior means μ(x) of fixed images in the first two latent dimensions.
 
     Args:
-        x: float32 images in [0, 1], shape [n, H, W, C]. Each snapshot encodes all of them: some hundred make a full
+        x: float32 images in [0, 1], shape [n, H, W, C]. Each snapshot encodes all of them: a few hundred make a full
             picture (`benchmarks/animation.py` measures what they cost).
-        every: batches between snapshots; `None`: one at the end of each epoch.
+        every: as for `SampleFrames`.
 
-    Each of `snapshots` has as values float16 [n, 2]: a pixel of a picture is wider than their precision.
+    Attributes:
+        snapshots: a list of `vae_helpers.animation.Snapshot`, whose `values` are float16 [n, 2]: precise to less than a
+            pixel of a film.
+
+    Raises:
+        ValueError, TypeError: `every` is below 1, or `x` is not a batch of images.
     """
 
     def __init__(self, x: np.ndarray, every: int | None = None):
@@ -472,24 +500,26 @@ def write_animation(
     """Writes an endlessly looping film, all or nothing, in the format that the path's ending names.
 
     `.gif` shows everywhere. `.png` (an animated PNG) is smaller and is what a notebook can keep as an output; a viewer
-    that does not know it, and a reader who asked for no motion, sees the last frame. `.webp` is lossless, too. `.mp4`
-    (H.264, does not loop by itself) needs `pip install "imageio[ffmpeg]"`.
+    that does not know it, and a reader who asked for no motion, sees the last frame. `.mp4` (H.264, does not loop by
+    itself) needs `pip install "imageio[ffmpeg]"` and is not exact; `.webp` is, as the first two are. But colours
+    [H, W, 3] are reduced to 256, common to all frames, in every format.
 
     Args:
-        frames: arrays of one size. uint8 [H, W]: places in `palette`; floats in [0, 1], [H, W] or [H, W, 1]: grey;
-            [H, W, 3], uint8 or floats in [0, 1]: colours. A generator will do.
+        frames: arrays of one size. uint8, [H, W] or [H, W, 1]: places in `palette`; floats in [0, 1], [H, W] or
+            [H, W, 1]: grey; [H, W, 3], uint8 or floats in [0, 1]: colours. A generator will do.
         path: of the file.
         fps: frames a second. GIF counts in hundredths of a second: the frames' times are rounded so that their sum is
             right. Frames that equal the one before become one that stays longer.
         hold_last: seconds that the last frame stays on top of its own time.
-        palette: uint8 [≤ 256, 3] of uint8 frames [H, W]; `None`: they are grey levels.
+        palette: uint8 [≤ 256, 3], the colours of uint8 frames, by default 32 greys from black to white and the ten
+            colours of the digits, as the painters use them; `None`: the frames are grey levels.
 
     Returns:
         the path.
 
     Raises:
         ValueError, TypeError: no frames, frames of different sizes, numbers out of range, an unknown ending, `fps` not
-            above 0.
+            above 0 or above 50, `hold_last` negative or infinite.
         ModuleNotFoundError: the encoder is not there; the message says how to get it.
         OSError: the path cannot be written. No half-written file is left.
     """

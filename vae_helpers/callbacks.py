@@ -69,7 +69,8 @@ class Resume(keras.callbacks.Callback):
 
     Args:
         folder: where the file is kept, one folder a run; made if it is not there.
-        training: what `fit` is given, from `vh.batches`. Its order and its coins follow the number of the epoch.
+        training: the dataset that `fit` is given, as `vh.batches` returned it. Its order and its binarisation follow
+            the number of the epoch.
 
     Raises:
         TypeError: `training` does not come from `vh.batches`.

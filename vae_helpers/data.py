@@ -22,8 +22,10 @@ class ImageData:
 
     Attributes:
         name: e.g. `"MNIST"`.
-        train, test: uint8 [n, H, W, C], grey levels 0 to 255, or those of red, green and blue.
-        train_labels, test_labels: uint8 [n], classes 0 to 9.
+        train: uint8 [n, H, W, C], grey levels 0 to 255, or those of red, green and blue.
+        train_labels: uint8 [n], classes 0 to 9.
+        test: as `train`, images to measure on.
+        test_labels: as `train_labels`.
     """
 
     name: str
@@ -34,7 +36,13 @@ class ImageData:
 
 
 def load_mnist() -> ImageData:
-    """MNIST (LeCun, Cortes and Burges, 1998): handwritten digits, 60000 for training and 10000 for test.
+    """MNIST (LeCun, Cortes and Burges, 1998): handwritten digits.
+
+    The first call fetches the set and keeps it in `$VAE_DATA_DIR`, else in the user's cache folder.
+
+    Returns:
+        an `ImageData` with `train` uint8 [60000, 28, 28, 1] and `test` uint8 [10000, 28, 28, 1]; the labels, uint8
+        [60000] and [10000], are the digits.
 
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
@@ -45,6 +53,12 @@ def load_mnist() -> ImageData:
 def load_fashion_mnist() -> ImageData:
     """Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017): articles of clothing, in the same shapes as MNIST.
 
+    The labels: 0 T-shirt or top, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal, 6 shirt, 7 sneaker, 8 bag, 9 ankle
+    boot.
+
+    Returns:
+        an `ImageData` as from `load_mnist`.
+
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
     """
@@ -54,10 +68,12 @@ def load_fashion_mnist() -> ImageData:
 def load_cifar10() -> ImageData:
     """CIFAR-10 (Krizhevsky, 2009, "Learning Multiple Layers of Features from Tiny Images"): photographs of ten things.
 
+    The labels: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck. The first call
+    fetches 140 to 170 MB.
+
     Returns:
-        train uint8 [50000, 32, 32, 3], test uint8 [10000, 32, 32, 3], in colour; labels uint8 [50000] and [10000]:
-        0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer, 5 dog, 6 frog, 7 horse, 8 ship, 9 truck.
-        The first call fetches 140 to 170 MB.
+        an `ImageData` with `train` uint8 [50000, 32, 32, 3] and `test` uint8 [10000, 32, 32, 3], in colour; labels
+        uint8 [50000] and [10000].
 
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
@@ -114,13 +130,14 @@ def binarize(images: np.ndarray, binarization: str, seed: int = 0) -> np.ndarray
         binarization: `"none"`: g itself; `"threshold"`: 1 where g ≥ 0.5; `"fixed"` and `"dynamic"`: one draw from
             Bernoulli(g) a pixel (Salakhutdinov and Murray, 2008). The two differ in `batches`: "fixed" is drawn once,
             "dynamic" afresh each time an image is visited (Burda et al., 2016).
-        seed: a non-negative integer that decides the draw, alone.
+        seed: a non-negative integer; the same seed and images give the same draw.
 
     Returns:
         float32, the shape of `images`.
 
     Raises:
-        TypeError, ValueError: from `check_images`.  ValueError: an unknown `binarization`, a negative seed.
+        TypeError: `images` are neither uint8 nor float32.
+        ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed.
     """
     images = check_images(images)
     _check_binarization(binarization)
@@ -156,14 +173,17 @@ def batches(
     Args:
         images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1].
         batch_size: M, the number of images in a minibatch.
-        shuffle: visit the images in a new random order each epoch, else in theirs.
+        shuffle: visit the images in a new random order each epoch, else in the order of `images`.
         drop_remainder: leave out the last n mod M images of an epoch, so that all batches have the same static shape.
 
     Returns:
-        `tf.data.Dataset` of float32 [M, H, W, C], the last batch smaller; its cardinality is known: ceil(n / M).
+        a `tf.data.Dataset` of float32 [M, H, W, C]. An epoch has ceil(n / M) batches, of which the last may be smaller;
+        with `drop_remainder`, floor(n / M).
 
     Raises:
-        TypeError, ValueError: from `check_images` and `binarize`.  ValueError: a batch size below 1, or no full batch.
+        TypeError: `images` are neither uint8 nor float32.
+        ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed
+            with "fixed", a batch size below 1, or no full batch.
     """
     import tensorflow as tf  # here, so that fetching does not wait for it
 

@@ -22,10 +22,10 @@ from .progress import Progress
 tfd = tfp.distributions
 
 
-def _chunks(x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
-    check_images(x)
+def _chunks(model: VAE, x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
+    check_images(x)  # all of them before the first is used
     for start in range(0, len(x), size):
-        yield tf.convert_to_tensor(x[start : start + size], tf.float32)
+        yield model.check_input(x[start : start + size])
 
 
 def elbo(
@@ -38,9 +38,9 @@ def elbo(
     """The mean of an objective over images, by default the ELBO by estimator B.
 
     Args:
-        model: the VAE, in inference mode (no dropout).
+        model: the VAE; dropout is off.
         x: float32 images in [0, 1], shape [n, H, W, C].
-        samples: z drawn for an image.
+        samples: L, the number of z drawn for an image (k for `vh.iwae`).
         objective: which estimate to average.
         seed: of the noise: the same seed gives the same number.
 
@@ -48,11 +48,11 @@ def elbo(
         nats per image.
 
     Raises:
-        ValueError, TypeError: `x` is not a batch of images of the model's shape.
+        ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
     seeds = keras.random.SeedGenerator(seed)
     total = 0.0
-    for chunk in _chunks(x, max(1, 2000 // samples)):
+    for chunk in _chunks(model, x, max(1, 2000 // max(1, samples))):
         with model.using(seeds):
             total += float(tf.reduce_sum(objective(model, chunk, samples)))
     return total / len(x)
@@ -80,7 +80,7 @@ def log_likelihood(
         float32 [n], nats.
 
     Raises:
-        ValueError, TypeError: `x` is not a batch of images of the model's shape, or `samples` is below 1.
+        ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
     if samples < 1:
         raise ValueError(f"samples: expected at least 1, got {samples}.")
@@ -102,7 +102,7 @@ def log_likelihood(
     results = []
     rounds, rest = divmod(samples, per_round)
     with Progress("log p(x)", total=len(x)) as progress:
-        for chunk in _chunks(x, chunk_size):
+        for chunk in _chunks(model, x, chunk_size):
             normal = model.posterior(chunk).distribution
             running = tf.fill([len(chunk)], -np.inf)
             for _ in range(rounds):
@@ -117,10 +117,10 @@ def log_likelihood(
 
 
 def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float = 6.0, points: int = 400) -> np.ndarray:
-    """log p(x) by quadrature, for J = 2: the sum of p(x | z) p(z) over the cells of a square grid.
+    """log p(x) by quadrature, for J = 2: the sum of p(x | z) p(z), times the area of a cell, over a square grid.
 
-    No bound and no sampling: exact up to the size of the cells, which matters where a posterior is as narrow as one
-    (side 2 · `limit` / (`points` − 1), 0.03 by default). The decoder runs once for all images.
+    No bound and no sampling. Exact as long as the true posterior lies within the grid and is wider than one of its
+    cells, whose side is 2 · `limit` / (`points` − 1), 0.03 by default. The decoder runs once for all images.
 
     Args:
         model: a VAE with J = 2 and a Bernoulli or continuous Bernoulli likelihood, whose log p(x | z) is linear in x.
@@ -132,14 +132,15 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
         float32 [n], nats.
 
     Raises:
-        ValueError: another J, another likelihood, or `x` is not a batch of images of the model's shape.
+        ValueError, TypeError: another J, another likelihood, or `x` is not a batch of float32 images of the model's
+            shape.
     """
     if model.latent_dim != 2 or model.likelihood_name == "gaussian":
         raise ValueError(
             "The grid needs J = 2 and a Bernoulli or continuous Bernoulli likelihood, "
             f"got J = {model.latent_dim}, {model.likelihood_name}; vh.log_likelihood takes any model."
         )
-    chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk in _chunks(x, 5000)]
+    chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk in _chunks(model, x, 5000)]
     side = np.linspace(-limit, limit, points, dtype=np.float32)
     log_area = 2 * math.log(2 * limit / (points - 1))
     black = tf.zeros(model.image_shape)
@@ -166,7 +167,7 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
 
 
 def _posteriors(model: VAE, x: np.ndarray | tf.Tensor) -> Iterator[tfd.Distribution]:
-    for chunk in _chunks(x, 2000):
+    for chunk in _chunks(model, x, 2000):
         yield model.posterior(chunk)
 
 
@@ -208,7 +209,7 @@ class GradientMeter:
     """
 
     def __init__(self, model: VAE, objective: Callable, samples: int = 1):
-        self._variables = model.trainable_variables
+        self._model, self._variables = model, model.trainable_variables
         self._seeds = keras.random.SeedGenerator(0)
         self._means, self._squares = (
             [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables] for _ in range(2)
@@ -244,13 +245,18 @@ class GradientMeter:
             repeats: how many gradients are drawn; at least 2.
             seed: of the noise: two objectives with the same seed are compared on the same ε.
 
+        Returns:
+            a named tuple. `value_variance` is the variance of the objective of one image, averaged over the images,
+            nats²; `mean` and `variance` are dictionaries from the path of each trainable variable to an array of its
+            shape, nats and nats², both without bias.
+
         Raises:
-            ValueError, TypeError: `repeats` is below 2, or `x` is not a batch of images of the model's shape.
+            ValueError, TypeError: `repeats` is below 2, `samples` below 1, or `x` is not a batch of float32 images of
+                the model's shape.
         """
         if repeats < 2:
             raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
-        check_images(x)
-        x = tf.convert_to_tensor(x, tf.float32)
+        x = self._model.check_input(x)
         self._seeds.state.assign(keras.random.SeedGenerator(seed).state)
         for variable in (*self._means, *self._squares):
             variable.assign(tf.zeros_like(variable))
@@ -277,9 +283,12 @@ def gradient_variance(
     samples: int = 1,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The variance of a gradient over the noise, summed over the entries of each trainable variable (nats²), by path.
+    """The variance over the noise ε of the gradient of an objective's mean over images, by trainable variable.
 
-    Arguments and errors as for `GradientMeter`.
+    Arguments and errors as for `GradientMeter` and its call.
+
+    Returns:
+        a dictionary from the path of each trainable variable to the sum of the variances of its entries, nats².
     """
     variance = GradientMeter(model, objective, samples)(x, repeats, seed).variance
     return {path: float(np.sum(entries, dtype=float)) for path, entries in variance.items()}

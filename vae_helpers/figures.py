@@ -115,7 +115,7 @@ def plot_latent_plane(model: VAE, n: int = 20, limit: float = 0.95) -> Figure:
     Args:
         model: a VAE with J = 2.
         n: pictures a side.
-        limit: the largest quantile.
+        limit: a probability between 0.5 and 1; the grid reaches to z = Φ⁻¹(limit), by default 1.64.
 
     Raises:
         ValueError: J is not 2.
@@ -149,7 +149,8 @@ def plot_latent_scatter(
     Args:
         model: a VAE with J ≥ 2.
         x: float32 images in [0, 1], shape [n, H, W, C].
-        labels: integers 0 … 9, shape [n]: used for the colours only.
+        labels: integers 0 … 9, shape [n], for the colours and for the digits that name the classes; the model does
+            not see them.
         limit: half the side of the plot; `None` fits the points.
     """
     means = np.concatenate([model.posterior(x[i : i + 2000]).mean().numpy() for i in range(0, len(x), 2000)])
@@ -174,7 +175,7 @@ def plot_history(history: Mapping[str, list[float]], skip: int = 0, objective: s
     """The objective, the reconstruction term and the KL term against epochs, training and held-out images.
 
     Args:
-        history: `fit(...).history`: loss, reconstruction, kl, and the same with `val_`; nats per image.
+        history: the dictionary `fit(...).history`: loss, reconstruction, kl, and the same with `val_`; nats per image.
         skip: leaves out the first epochs, whose steep rise would flatten the rest.
         objective: what was maximised, for the title.
     """

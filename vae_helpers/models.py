@@ -86,11 +86,17 @@ class VAE(keras.Model):
 
     Args:
         encoder: a built Keras model, images [n, H, W, C] → [n, 2J]: μ in the first half, the raw scale in the second.
-        decoder: a built Keras model, z [n, J] → [n, H, W, C] (logits for the Bernoulli likelihoods) or
-            [n, H, W, 2C] (mean and log-variance for the Gaussian).
+        decoder: a built Keras model, z [n, J] → [n, H, W, C], logits for the Bernoulli likelihoods, or [n, H, W, 2C]
+            for the Gaussian: C means, then C log-variances. (To its variance is added that of one grey level, 1/255².)
         likelihood: `"bernoulli"`, `"continuous_bernoulli"` or `"gaussian"`.
         scale: how σ comes from the raw scale: `"log_variance"` (exp(raw/2)) or `"softplus"` (softplus(raw) + 1e-8).
         seed: seed of the noise ε. `None`: drawn from Keras's global seed (`keras.utils.set_random_seed`).
+
+    Attributes:
+        encoder: the first network.
+        decoder: the second.
+        latent_dim: J.
+        image_shape: (H, W, C).
 
     Raises:
         ValueError: an unknown likelihood or scale, or networks whose shapes do not fit together.
@@ -137,9 +143,10 @@ class VAE(keras.Model):
             x: float32 images in [0, 1], shape [n, H, W, C].
 
         Raises:
-            ValueError, TypeError: `x` has another shape or dtype, or pixels outside [0, 1] (checked outside graphs).
+            ValueError, TypeError: `x` has another shape or dtype, or pixels outside [0, 1] (they are looked at outside
+                `tf.function` only).
         """
-        x = self._check_input(x)
+        x = self.check_input(x)
         outputs = tf.cast(self.encoder(x, training=self._step.training), tf.float32)
         loc, raw_scale = tf.split(outputs, 2, axis=-1)
         return tfd.Independent(tfd.Normal(loc, self._scale(raw_scale)), 1)
@@ -149,6 +156,9 @@ class VAE(keras.Model):
 
         Args:
             z: float32 latent points, shape [..., J].
+
+        Raises:
+            ValueError: the last axis is not J long.
         """
         z = tf.convert_to_tensor(z, tf.float32)
         if z.shape.rank is None or z.shape.rank < 1 or z.shape[-1] != self.latent_dim:
@@ -162,7 +172,10 @@ class VAE(keras.Model):
     # --- pictures ----------------------------------------------------------------------------------------------
 
     def sample(self, n: int, seed: int | None = None) -> tf.Tensor:
-        """Pixel means of `n` images from the prior: z ~ p(z), then the mean of p(x | z). float32 [n, H, W, C]."""
+        """Pixel means of `n` images from the prior: z ~ p(z), then the mean of p(x | z). float32 [n, H, W, C].
+
+        With `seed=None` z is the model's next noise.
+        """
         z = self.prior.sample(n, seed=self.next_seed() if seed is None else seed_pair(seed))
         return self.likelihood(z).mean()
 
@@ -179,6 +192,7 @@ class VAE(keras.Model):
     def next_seed(self) -> tf.Tensor:
         """A fresh int32 [2] seed for a stateless sampler, from the generator whose state is saved with the model.
 
+        Within `using` it comes from the generator given there.
         Where several replicas share a step, each gets a seed of its own.
         """
         seed = tf.cast((self._step.seeds or self.seed_generator).next(), tf.int32)
@@ -188,7 +202,14 @@ class VAE(keras.Model):
         return seed
 
     def report(self, **terms: tf.Tensor) -> None:
-        """Lets an objective show terms it has computed anyway (nats, shape [n]) in the training log."""
+        """Lets an objective show what it has computed anyway in the training log: `model.report(kl=kl)`.
+
+        Args:
+            **terms: `reconstruction` and `kl`, or one of them: nats, shape [n].
+
+        Raises:
+            ValueError: another name.
+        """
         unknown = set(terms) - {"reconstruction", "kl"}
         if unknown:
             raise ValueError(f"report takes reconstruction and kl, got {', '.join(sorted(unknown))}.")
@@ -196,7 +217,15 @@ class VAE(keras.Model):
 
     @contextlib.contextmanager
     def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool = False):
-        """Within the block noise comes from `seeds`, dropout is on if `training`; yields the terms reported."""
+        """For `with model.using(seeds) as terms:`, a block with noise of its own.
+
+        Args:
+            seeds: where the noise comes from; `None`: from the model, as without the block.
+            training: whether dropout is on.
+
+        Yields:
+            a dictionary of what objectives `report` within the block.
+        """
         before, self._step = self._step, _Step(seeds, training)
         try:
             yield self._step.terms
@@ -218,12 +247,14 @@ class VAE(keras.Model):
 
         Args:
             optimizer: as in Keras.
-            objective: a function of `(model, x, samples)` that returns nats per image [n], e.g. `vh.sgvb_b`.
+            objective: a function of `(model, x, samples)` that returns nats per image [n], e.g. `vh.sgvb_b`. There is
+                no default.
             samples: L (or k for `vh.iwae`), the number of z drawn for an image.
-            jit_compile: whether XLA compiles the step; `"auto"` asks `prefers_xla`.
-            steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, or as
-                many as the callbacks allow (`callbacks.common_steps`); one if `fit` counts steps. The weights come out
-                the same.
+            jit_compile: whether XLA compiles the step; `"auto"`: unless there are convolutions on a CPU, or several
+                replicas.
+            steps_per_execution: how many steps run before Python sees them; `"auto"`: a twentieth of an epoch, fewer if
+                a callback looks at single minibatches, one if `fit` is given `steps_per_epoch` or `validation_steps`.
+                The weights come out the same.
             **kwargs: `run_eagerly`, `auto_scale_loss`: as in Keras.
 
         Raises:
@@ -255,21 +286,34 @@ class VAE(keras.Model):
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """Trains as `keras.Model.fit` does; images have no labels, so `y` stays empty.
 
-        With `verbose="auto"` progress is one table: a line every tenth of the epochs and, live, the time left.
+        Args:
+            x: a dataset of images, such as `vh.batches` makes (labels within it are ignored), or float32 images in
+                [0, 1], shape [n, H, W, C].
+            y: nothing.
+            batch_size: of an array; 32 if not given.
+            epochs: how often the images are visited.
+            verbose: `"auto"`: progress is one table, a line every tenth of the epochs and, live, the time left; else as
+                in Keras.
+            callbacks: as in Keras.
+            **kwargs: as in Keras, e.g. `validation_data=vh.batches(x_test, 100)`.
+
+        Returns:
+            a `keras.callbacks.History`. Its dictionary `history` has a list with a number for each epoch: `loss` is the
+            objective with its sign changed (plus regularisers, if there are any), `reconstruction` and `kl` are what
+            the objective reports; the same with `val_` for `validation_data`. Nats per image.
 
         Raises:
-            ValueError, TypeError: labels were given, or an array that is no batch of images with pixels in [0, 1].
+            ValueError, TypeError: `y` was given, or an array that is no batch of images with pixels in [0, 1].
             tf.errors.InvalidArgumentError: a minibatch of a `tf.data.Dataset` has pixels outside [0, 1].
             FloatingPointError: the loss is no longer a number; the message names the epoch and the step.
         """
         if y is not None:
             raise ValueError("A VAE learns from images alone: expected fit(x), got y as well.")
-        if isinstance(x, (np.ndarray, tf.Tensor)):
-            check_images(x)
-        elif isinstance(x, tf.data.Dataset):
+        x = _guarded(x)
+        if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
-            if not hasattr(x, "epochs"):  # those of vh.batches are within [0, 1]
-                x = x.map(_checked)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = _guarded(kwargs["validation_data"])
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             # Keras would round a given number of steps up to whole executions: then it is one step an execution.
             counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
@@ -339,7 +383,12 @@ class VAE(keras.Model):
         return execution
 
     def evaluate(self, x=None, y=None, *args, verbose=0, **kwargs):
-        """As `keras.Model.evaluate`; every call draws the same noise, so that two epochs differ only by the weights."""
+        """As `keras.Model.evaluate`: loss, reconstruction and KL, nats per image, and the same errors as from `fit`.
+
+        Every call draws the same noise, so that two epochs differ only by the weights.
+        """
+        if "_use_cached_eval_dataset" not in kwargs:  # else `fit` calls, which has looked at them
+            x = _guarded(x)
         self._evaluation_seeds.state.assign(keras.random.SeedGenerator(0).state)
         return super().evaluate(x, y, *args, verbose=verbose, **kwargs)
 
@@ -428,7 +477,12 @@ class VAE(keras.Model):
     def _noise_states(self) -> list[keras.Variable]:
         return [v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")]
 
-    def _check_input(self, x: tf.Tensor) -> tf.Tensor:
+    def check_input(self, x: np.ndarray | tf.Tensor) -> tf.Tensor:
+        """`x` as a tensor, if it is a batch of float32 images of this model; in a graph only shape and dtype are seen.
+
+        Raises:
+            ValueError, TypeError: it is not; the message says what came and what to do.
+        """
         if tf.is_tensor(x) and tf.is_symbolic_tensor(x):  # in a graph: what can be known without running it
             if not x.dtype.is_floating or not x.shape[1:].is_compatible_with(self.image_shape):
                 raise ValueError(
@@ -446,12 +500,22 @@ class VAE(keras.Model):
         return x
 
 
+def _guarded(x):
+    """Images for `fit` or `evaluate` as they are, refused if they are an array with pixels outside [0, 1], or watched
+    if they are a dataset that may have some; that of `vh.batches` has none."""
+    if isinstance(x, (np.ndarray, tf.Tensor)):
+        check_images(x)
+    elif isinstance(x, tf.data.Dataset) and not hasattr(x, "epochs"):
+        return x.map(_checked)
+    return x
+
+
 def _checked(x: tf.Tensor, *rest):
     """A minibatch of a dataset as it is. Its pixels are looked at on the way, where XLA compiles nothing."""
     if tf.is_tensor(x) and x.dtype.is_floating:
         low, high = tf.reduce_min(x), tf.reduce_max(x)
         message = ("Expected images with pixels in [0, 1], got from", low, "to", high)
-        advice = "in the minibatches of fit. Divide grey levels by 255, or use vh.batches."
+        advice = "in a minibatch. Divide grey levels by 255, or use vh.batches."
         with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high <= 1), [*message, advice])]):
             x = tf.identity(x)
     return (x, *rest) if rest else x
@@ -520,6 +584,9 @@ def mlp_vae(
         likelihood, scale: as for `VAE`.
         image_shape: H, W, C.
         seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
+
+    Raises:
+        ValueError: an unknown likelihood or scale.
     """
     channels = _choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel * image_shape[-1]
     glorot, drop, layers = _glorot(seed), _dropout(dropout, seed), keras.layers
@@ -559,13 +626,20 @@ def conv_vae(
     image_shape: Sequence[int] = (28, 28, 1),
     seed: int | None = None,
 ) -> VAE:
-    """A VAE of 3×3 convolutions, the network of the TensorFlow tutorial (system S1).
+    """A VAE of 3×3 convolutions with ReLU, the network of the TensorFlow tutorial (S1 in chapter 3).
 
     The encoder halves the image once per entry of `filters` ('valid' padding: 28 → 13 → 6); the decoder starts from a
-    grid that many times smaller and doubles it back ('same' padding: 7 → 14 → 28). Arguments as for `mlp_vae`.
+    grid 2^len(filters) times smaller and doubles it back ('same' padding: 7 → 14 → 28).
+
+    Args:
+        latent_dim: J, the number of latent dimensions.
+        filters: channels of the encoder's convolutions, first to last; the decoder has them in reverse.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights and the noise; `None` takes them from Keras's global seed.
 
     Raises:
-        ValueError: the image cannot be halved that often.
+        ValueError: H or W is no multiple of 2^len(filters), or an unknown likelihood or scale.
     """
     channels = _choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel * image_shape[-1]
     shrink = 2 ** len(filters)

@@ -51,7 +51,7 @@ def sgvb_a(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
         float32 [n], nats: an unbiased estimate of the ELBO of each image.
 
     Raises:
-        ValueError: `samples` is below 1, or `x` is not a batch of the model's images.
+        ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
     q, z, log_likelihood = _draw(model, x, samples)
     log_ratio = q.log_prob(z) - model.prior.log_prob(z)
@@ -76,8 +76,9 @@ def sgvb_b(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
 def sticking_the_landing(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
     """Estimator A without the score term in its gradient (Roeder, Wu & Duvenaud 2017, equation 6).
 
-    The value is that of `sgvb_a`. The gradient leaves out ∂/∂φ log q_φ(z | x) at fixed z: its mean is zero, and without
-    it the gradient vanishes where q is the true posterior. Arguments, result and errors as for `sgvb_a`.
+    The value is that of `sgvb_a`. The gradient by the encoder's weights φ leaves out ∂/∂φ log q_φ(z | x) at fixed z:
+    its mean is zero, and without it the gradient vanishes where q is the true posterior. Arguments, result and errors
+    as for `sgvb_a`.
     """
     q, z, log_likelihood = _draw(model, x, samples)
     log_ratio = _without_parameter_gradient(q).log_prob(z) - model.prior.log_prob(z)
@@ -90,8 +91,11 @@ def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
     """The importance-weighted bound (Burda, Grosse & Salakhutdinov 2016, equation 8).
 
     log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x)  with k = `samples`: rising in k on average, never above log p(x) on
-    average, and equal to estimator A for k = 1. Arguments, result and errors as for `sgvb_a`; the reconstruction and
-    KL that it reports are those of the ordinary ELBO.
+    average, and equal to estimator A for k = 1. The reconstruction and KL that it reports are those of the ordinary
+    ELBO. `model`, `x` and errors as for `sgvb_a`.
+
+    Returns:
+        float32 [n], nats: an unbiased estimate of the bound for this k of each image.
     """
     q, z, log_likelihood = _draw(model, x, samples)
     log_ratio = q.log_prob(z) - model.prior.log_prob(z)
@@ -103,9 +107,10 @@ def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
 def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
     """Estimator A with the score-function gradient for the encoder (Kingma & Welling 2013, section 2.2).
 
-    The value is that of `sgvb_a`. In the gradient z is held fixed, and ∂/∂φ is f(z) ∂/∂φ log q_φ(z | x) with
-    f = log p(x | z) + log p(z) − log q(z | x) as a constant factor: right on average, without a derivative of f in z,
-    and with a variance that grows with f. Arguments, result and errors as for `sgvb_a`.
+    The value is that of `sgvb_a`. In the gradient z is held fixed: by the encoder's weights φ it is
+    f(z) ∂/∂φ log q_φ(z | x), with f = log p(x | z) + log p(z) − log q(z | x) as a constant factor. It is right on
+    average, takes no derivative of f in z, and has a variance that grows with f. Arguments, result and errors as for
+    `sgvb_a`.
     """
     if samples < 1:
         raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
@@ -123,9 +128,10 @@ def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
 def iwae_doubly_reparameterized(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
     """The importance-weighted bound with a quieter encoder gradient (Tucker et al. 2019).
 
-    The value is that of `iwae`, and so is the decoder's gradient, with normalised weights w_i. For the encoder,
-    Σ_i w_i² ∂ log w_i/∂z_i · ∂z_i/∂φ: the score term is reparameterised once more, and its variance no longer swamps
-    the gradient as k grows. The decoder runs twice forward. Arguments, result and errors as for `sgvb_a`.
+    The value and the decoder's gradient are those of `iwae`. With w_i = p(x | z_i) p(z_i) / q(z_i | x) and
+    v_i = w_i / Σ_j w_j, the gradient by the encoder's weights φ is Σ_i v_i² ∂ log w_i/∂z_i · ∂z_i/∂φ: the score term is
+    reparameterised once more, and its variance no longer swamps the gradient as k grows. The decoder runs twice
+    forward. Arguments, result and errors as for `iwae`.
     """
     q, z, log_likelihood = _draw(model, x, samples)
     fixed_q = _without_parameter_gradient(q)
