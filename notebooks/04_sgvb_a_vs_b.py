@@ -1358,7 +1358,6 @@ print("and the median effective number is below 4; before training between 4 and
 
 
 # %%
-# %%
 def stored_signal_to_noise(stage, name, parts, k):
     """One ratio for each minibatch, as above."""
     of = stage["estimators"][name][str(k)]
