@@ -26,7 +26,7 @@
 # - say what a tighter bound does to the gradients of encoder and decoder, and derive the repair;
 # - decide what to use.
 #
-# **What it takes.** About ten minutes on two CPU cores (the last cell says what the run on this page took), and about 2.7 GiB of memory. You need sections 1.3 to 1.5 of [chapter 1](01_theory.ipynb), where the estimators come from (for section 4.7 also the beginning of 1.8), and the first half of [chapter 2](02_mlp_vae.ipynb).
+# **What it takes.** About ten minutes on two CPU cores (the last cell says what the run on this page took), and about 3 GiB of memory. You need sections 1.3 to 1.5 of [chapter 1](01_theory.ipynb), where the estimators come from (for section 4.7 also the beginning of 1.8), and the first half of [chapter 2](02_mlp_vae.ipynb).
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -677,6 +677,12 @@ for label, result in networks.items():
     code = f"code {made['commit'][:7]}, {made['date']}"
     print(f"  {label}: {', '.join(elbos)} ({code})")
 
+print("B − A, variance of the value at the end, nats² for each latent dimension")
+for label, result in networks.items():
+    stage = result["stages"]["end"]
+    b, a = (np.mean(stage["estimators"][name]["1"]["value"]) for name in ("b", "a"))
+    print(f"  {label}: {(b - a) / len(stage['kl_by_latent']):.2f}")
+
 result = networks["convolutional, J = 2"]
 first = np.random.default_rng(0).permutation(60_000)[: result["images"]]
 again = vh.GradientMeter(vh.conv_vae(latent_dim=2, seed=0), vh.sgvb_a)(
@@ -741,7 +747,7 @@ for label in networks:
         rows.append(f"| {label} | {part} | " + " | ".join(cells) + " |")
 display(Markdown("\n".join(rows)))
 
-# %% mystnb={"image": {"alt": "Sixteen panels: four networks across; the value and three parts of the encoder down; each shows the variance of A and of the path relative to B, before training, after one epoch and at the end. In the gradient A begins at 7 to 40 and then lies on B’s line or just above. The path begins at 1 to 4, then lies below B, at 0.2 to 0.6 after one epoch and 0.4 to 0.9 at the end. The value of both, which is the same, begins at 1 to 3 and lies at 0.7 to 0.95 later."}}
+# %% mystnb={"image": {"alt": "Sixteen panels: four networks across; the value and three parts of the encoder down; each shows the variance of A and of the path relative to B, before training, after one epoch and at the end. In the gradient A begins at 7 to 40 and then lies on B’s line or just above, in the σ head of dense, J = 2 just below. The path begins at 1 to 4, then lies below B, at 0.2 to 0.6 after one epoch and 0.4 to 0.9 at the end. The value of both, which is the same, begins at 1 to 3 and lies at 0.7 to 0.95 later."}}
 figure, axes = plt.subplots(
     4, 4, figsize=(10, 8), sharex=True, sharey=True, layout="constrained"
 )
@@ -761,7 +767,8 @@ for column, label in zip(axes.T, networks, strict=True):
         panel.set_yticks([0.2, 0.5, 1, 2, 5, 20], ["0.2", "½", "1", "2", "5", "20"])
         panel.minorticks_off()
 for panel, part in zip(axes[:, 0], ENTRIES, strict=True):
-    panel.set_ylabel(f"{part}: variance / B's")
+    panel.set_ylabel(part)
+figure.supylabel("variance / that of B", fontsize="medium")
 axes[0, 0].legend()
 plt.show()
 
@@ -796,14 +803,14 @@ print("within a tenth later")
 # %% [markdown]
 # The order that section 4.4 found returns, with exceptions for $J = 2$; the sizes differ. Part by part:
 #
-# - **The value.** Before training B has less variance than A, later A has less. At the end A saves 30 per cent with $J = 20$, and 14 and 5 per cent with $J = 2$. As in section 4.2 that is about half a nat² for each dimension in use.
+# - **The value.** Before training B has less variance than A, later A has less. At the end A saves 30 per cent with $J = 20$, and 14 per cent (dense) and 5 per cent (convolutional) with $J = 2$. That is 0.3 to 0.6 nats² for each latent dimension, as in section 4.2.
 # - **The $\mu$ head.** Before training A scatters 7 to 35 times as much as B. After one epoch and at the end A still lies above B in every network, but only by 0.1 to 11 per cent.
-# - **The $\sigma$ head.** Before training A scatters 14 to 40 times as much as B. At the end it lies 5 and 21 per cent above B with $J = 20$. With $J = 2$ it is A that has 1 per cent less in the dense network (3 per cent after one epoch; both intervals lie below 1), and the convolutional one shows no difference. That would fit section 4.3: outside its dome, where $|\mu_j|$ is large, A is quieter by $\sigma_j$. It was not checked here.
+# - **The $\sigma$ head.** Before training A scatters 14 to 40 times as much as B. At the end it lies 21 per cent (dense) and 5 per cent (convolutional) above B with $J = 20$. With $J = 2$ it is A that has 1 per cent less in the dense network (3 per cent after one epoch; both intervals lie below 1), and the convolutional one shows no difference. That would fit section 4.3: outside its dome, where $|\mu_j|$ is large, A is quieter by $\sigma_j$. It was not checked here.
 # - **The rest of the encoder.** Before training A scatters 8 to 37 times as much as B. Later it lies up to 13 per cent above; in the convolutional network with $J = 2$ the end shows no difference.
 # - **The path**, before training, lies above B: two to four times in the dense networks, 5 to 24 per cent in the convolutional ones. From the first epoch on it lies below B in every part of every encoder. In the $\mu$ head and the rest of the encoder it has about half of B's variance, and down to a fifth; in the $\sigma$ head 0.5 to 0.9 of it.
 # - **The score function** scatters 4,800 to 24,000 times as much as B at the end.
 #
-# Now several draws. With $L$ draws for each image the variance that $\varepsilon$ makes is divided by $L$, since the draws are independent: nothing to discover there, only to check. What do they cost? And what else could the same seconds buy? Write $n_\varepsilon$ for the variance of the gradient that $\varepsilon$ makes with one draw, $n_x$ for the variance of the mean gradient from minibatch to minibatch, and $t_L$ for the seconds that one gradient takes. With $L$ draws the variance is $n_x + n_\varepsilon / L$. Twice as many images would halve both parts, at no more than twice the cost. So more draws can pay only if they lower
+# Now several draws. With $L$ draws for each image the variance that $\varepsilon$ makes is divided by $L$, since the draws are independent: nothing to discover there, only to check. What do they cost? And what else could the same seconds buy? Write $n_\varepsilon$ for the variance of the gradient that $\varepsilon$ makes with one draw, $n_x$ for the variance of the mean gradient from minibatch to minibatch, and $t_L$ for the seconds that one gradient takes. With $L$ draws the variance is $n_x + n_\varepsilon / L$. With twice the images you get half of this variance for at most twice the seconds: the product of variance and seconds does not rise. So compare by the product. It says how long you need for a given variance if you may choose the number of images. More draws can pay only if they lower
 #
 # $$
 # \left( n_x + \frac{n_\varepsilon}{L} \right) t_L , \qquad t_L = t_x + L \, t_z . \tag{4.13}
@@ -815,7 +822,9 @@ print("within a tenth later")
 # L^* = \sqrt{\frac{n_\varepsilon \, t_x}{n_x \, t_z}} . \tag{4.14}
 # $$
 #
-# Bookkeeping does not grow with the number of images, so strictly it should not count in $t_x$: the $L^*$ of the table is an upper limit. (Both variances are divided by $M$, so their ratio does not depend on it. The seconds do. They were measured with the same 100 or 20 images, in a run of their own with nothing else running; the four estimators take the same time but for scatter, and their median counts. For each minibatch 50, 20 and 10 gradients were drawn with $L = 1$, 5 and 25. $n_x$ was measured with B; the mean gradient, and so the true $n_x$, is the same for all. Ten minibatches tell it roughly.)
+# The $L^*$ of the table is an upper limit, since bookkeeping does not grow with the number of images and should not count in $t_x$. It has no interval: $n_x$ comes from ten minibatches, so read it as one digit.
+#
+# How the figures were taken: both variances are divided by $M$, so their ratio does not depend on it. The seconds do. They were measured with the same 100 or 20 images, in a run of their own with nothing else running; the four estimators differ by up to 19 per cent, in no fixed order; that is taken for scatter, and their median counts. For each minibatch 50, 20 and 10 gradients were drawn with $L = 1$, 5 and 25. $n_x$ was measured with B; the mean gradient, and so the true $n_x$, is the same for all.
 
 # %%
 DRAWS = (1, 5, 25)
@@ -867,11 +876,11 @@ print(
 )
 
 
-def worth(label, name, draws, with_images=True):
-    """(4.13) for the whole encoder at the end, relative to B with one draw; or its part of ε."""
+def worth(label, name, draws, with_images=True, at="end"):
+    """(4.13) for the whole encoder, relative to B with one draw; or its part of ε."""
 
     def product(name, n):
-        stage = networks[label]["stages"]["end"]
+        stage = networks[label]["stages"][at]
         noise = stored_variance(stage, name, WHOLE, n).mean()
         return (noise + with_images * between(stage, WHOLE)) * cost[label, n]
 
@@ -883,6 +892,9 @@ for label in networks:
     for name, of in (("b", "B"), ("path", "path")):
         numbers = ", ".join(f"{worth(label, name, n):.2f}" for n in DRAWS)
         print(f"  {label}, {of}: {numbers}")
+print("and after one epoch, for the path with one draw")
+for label in networks:
+    print(f"  {label}: {worth(label, 'path', 1, at='middle'):.2f}")
 
 # %% [markdown]
 # Once more as a picture. Solid: (4.13), that is the seconds needed for the same variance. Dotted: the same if $\varepsilon$ made all the noise, without $n_x$. Each kind is relative to its own value for B with one draw, so compare solid with solid and dotted with dotted.
@@ -924,12 +936,12 @@ print("  for the same variance one draw takes less time than five, with B and th
 print("  and the path with one draw less than B with one, five or 25")
 
 # %% [markdown]
-# Look at the dotted lines first. If $\varepsilon$ made all the noise, more draws would be a bargain: what is done once is shared, so 25 draws take only 8 to 14 times as long as one. But the optimiser sees the solid lines. The noise between minibatches stays, and five draws take 1.1 to 2.8 times the seconds for the same variance with B. By (4.14) the best number lies between 0.4 and 2 with B, and at about one or below with the path. (In the dense networks encoder and decoder do about the same work. With $t_x = t_z$, the bookkeeping left out, the 2.0 of dense, $J = 20$ would be 1.3.)
+# Look at the dotted lines first. If $\varepsilon$ made all the noise, more draws would be a bargain: what is done once is shared, so 25 draws take only 8 to 14 times as long as one. But the optimiser sees the solid lines. The noise between minibatches stays, and five draws take 1.1 to 2.8 times the seconds for the same variance with B. By (4.14) the best number lies between 0.4 and 2 with B, and at about one or below with the path. (In the dense networks encoder and decoder do about the same work. With $t_x = t_z$, the bookkeeping left out, the 2.0 of dense, $J = 20$ would be 1.3. Two draws beat one from $L^* = \sqrt{2}$ on: exercise 7.)
 #
 # So at the end of training, if $\varepsilon$'s noise is a concern, the path does more than a second draw: it lowers (4.13) by 6 to 35 per cent. With $J = 2$ it gains least, since there the noise between minibatches is the larger part. Three reservations:
 #
 # - Before training it is otherwise: there the path raises the noise, and in the convolutional encoders two or three draws are best.
-# - A sum over the encoder is ruled by the $\mu$ head and the layers before it. The $\sigma$ head makes less than 1 per cent of it. For that head alone four to ten draws would be best with B; and Adam, which divides each entry by its own size, does see it.
+# - A sum over the encoder is ruled by the $\mu$ head and the layers before it. The $\sigma$ head makes less than 1 per cent of it at the end. For that head alone four to ten draws would be best with B. And Adam scales each entry by its own typical size, so a small entry with much noise still makes noisy steps.
 # - These are seconds on two CPU cores. On a machine that computes many draws at once $t_z$ is smaller; but there more images cost little as well.
 #
 # Less noise is not yet better training. That is the next question.
@@ -988,7 +1000,7 @@ for name, times in seconds.items():
     print(f"  {name:5} {np.median(times):.2f} seconds an epoch (median); ", end="")
     print(f"its five seeds end within {spread:.2f} nats")
 
-# %% mystnb={"image": {"alt": "On the left the test ELBO of A, B and the path over five epochs: three curves that rise from −120 to −94 nats and nearly coincide, the path on top. In the middle the same against seconds of training. On the right the differences to B with intervals: A lies 0.1 to 0.3 below zero and its intervals contain it; the path lies 0.4 to 0.7 above zero and its intervals just exclude it."}}
+# %% mystnb={"image": {"alt": "On the left the test ELBO of A, B and the path over five epochs: three curves that rise from −120 to −94 nats and nearly coincide, the path on top. In the middle the same against seconds of training. On the right the differences to B with intervals: A lies 0.1 to 0.3 below zero and its intervals contain it; the path lies 0.4 to 0.7 above zero and its intervals exclude it."}}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 epochs = np.arange(1, EPOCHS + 1)
 for name, values in curves.items():
@@ -1034,7 +1046,7 @@ print("an epoch with the path takes less than 1.5 times as long as one with B")
 # What did pairing bring? After one epoch the paired interval is narrower for all three differences, after five for one of them: the same seed gives the same start, but the runs soon go their own ways. And half a nat is little, too: the five runs of A spread over 0.7.
 
 # %% [markdown]
-# Five epochs of a dense network are one case. The convolutional S1 of [chapter 3](03_conv_vae.ipynb) is another: $J = 2$, $M = 32$, ten epochs with Adam and a step of $10^{-4}$, as published with estimator A. The same training was done with B and with the path, from the same five initial weights, on the same minibatches and with the same $\varepsilon$. Fifteen such runs take an hour and a half; `experiments/run.py s1-threshold s1-a s1-b s1-path` makes them, and here they are read. (Three of A's five are chapter 3's own runs.) To see that the stored runs are what this code does, the first epoch of one is trained again.
+# Five epochs of a dense network are one case. The convolutional S1 of [chapter 3](03_conv_vae.ipynb) is another: $J = 2$, $M = 32$, ten epochs with Adam and a step of $10^{-4}$, as published with estimator A. The same training was done with B and with the path, from the same five initial weights, on the same minibatches and with the same $\varepsilon$. Fifteen such runs, one after the other, take about two hours; `experiments/run.py s1-threshold s1-a s1-b s1-path` makes them, and here they are read. (Three of A's five are chapter 3's own runs.) As a spot check the first epoch of one of them is trained again.
 
 # %%
 RUNS = {
@@ -1057,7 +1069,10 @@ s1_final = {
 }
 print("test ELBO of S1 after ten epochs, nats (mean of five seeds, 95% interval)")
 for name, values in s1_final.items():
-    print("  {:5} {:.2f} ± {:.2f}".format(name, *interval(values)))
+    print(
+        "  {:5} {:.2f} ± {:.2f}".format(name, *interval(values)), end="; seeds 0 to 4: "
+    )
+    print(", ".join(f"{value:.2f}" for value in values))
 print("paired differences, 95% interval, and the p-value of the paired t-test")
 s1_differences = {}
 for one, other in (("B", "A"), ("path", "A"), ("path", "B")):
@@ -1085,7 +1100,7 @@ print(
 assert abs(-first_epoch - s1_curves["A"][0, 0]) < 0.5
 print("trained again: the test ELBO after the first epoch, within half a nat")
 
-# %% mystnb={"image": {"alt": "On the left the test ELBO of S1 with A, B and the path over ten epochs: three curves that rise from −180 to −157 nats and nearly coincide. In the middle the same against seconds. On the right the differences to B with intervals of half a nat to two nats: A lies near zero, the path half a nat below it from the fourth epoch on, and all intervals contain zero."}}
+# %% mystnb={"image": {"alt": "On the left the test ELBO of S1 with A, B and the path over ten epochs: three curves that rise from −180 to −157 nats and nearly coincide. In the middle the same against seconds. On the right the differences to B with intervals that reach half a nat to two nats to either side: from the second epoch on A lies near zero, from the fourth on the path half a nat below, and all intervals contain zero."}}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 epochs = np.arange(1, 11)
 for name, values in s1_curves.items():
@@ -1129,9 +1144,9 @@ print("S1 after ten epochs: no interval of a difference excludes zero;")
 print("the five runs with the path end farthest apart")
 
 # %% [markdown]
-# Again A and B cannot be told apart: B − A is −0.07 ± 0.43 nats. And the lead that the path had in the dense network is not here. On average its runs end 0.4 to 0.5 nats *below* the others; but that is two runs of five, the intervals are more than a nat wide on either side, and they contain zero. By section 4.5 there was little to gain: with $J = 2$ and convolutions the path takes 6 per cent off the noise that the optimiser sees. Whether it loses anything here, five seeds cannot say. With differences that scatter like these, it would take some fifteen to see half a nat.
+# Again A and B cannot be told apart: B − A is −0.07 ± 0.43 nats. And the lead that the path had in the dense network is not here. Two of its five runs (seeds 3 and 4) end 0.7 to 1.9 nats *below* A and B from the same seeds, the other three slightly above both. The intervals reach more than a nat to either side, and contain zero. By section 4.5 there was something to gain for a while and little later: in the network of the same kind the path with one draw has 0.63 of B's variance × seconds after one epoch and 0.94 at the end. Whether it loses anything here, five seeds cannot say. With this scatter some fifteen would make the interval half a nat wide on either side; to see a difference of half a nat four times out of five would take about thirty.
 #
-# (The curves are the tests that each run made after its epochs, with its own estimator; the final figures are by B for all but one run, the second of A. The seconds are those of runs that shared a machine with another, so they say no more than that an epoch takes about the same time with each.)
+# (The curves are the tests that each run made after its epochs, with its own estimator; the final figures are by B for all but one run, the second of A. All estimators have the same mean, and in these runs the two readings differ by less than 0.1 nats. The seconds are those of runs that shared a machine with another, so they say no more than that an epoch takes about the same time with each.)
 
 # %% [markdown]
 # ## 4.7 Tighter bounds
@@ -1296,15 +1311,19 @@ for curve, color in zip(CURVES, (COLORS["A"], COLORS["path"], "black"), strict=T
     panel.errorbar(SAMPLES, middle, yerr=half, fmt="o-", color=color, label=curve)
 lowest, highest = signal["IWAE, encoder", 1].mean(), signal["decoder", 1].mean()
 for start, slope, label in (
-    (lowest, -0.5, r"slope of $1/\sqrt{k}$"),
-    (highest, 0.5, r"slope of $\sqrt{k}$"),
+    (lowest, -0.5, r"slope of $1/\sqrt{k}$ (IWAE)"),
+    (highest, 0.5, r"slope of $\sqrt{k}$ (decoder, DReG)"),
 ):
     law = start * np.power(SAMPLES, slope)
     panel.plot(SAMPLES, law, "--" if slope < 0 else ":", color="gray", label=label)
 panel.set(xscale="log", yscale="log", xlabel="k", ylabel="signal / noise")
 panel.set_xticks(SAMPLES, [str(k) for k in SAMPLES])
+panel.set_yticks([0.2, 0.5, 1, 2, 5, 10], ["0.2", "0.5", "1", "2", "5", "10"])
 panel.minorticks_off()
-panel.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+handles, _ = panel.get_legend_handles_labels()  # the measured curves first
+panel.legend(
+    handles=handles[2:] + handles[:2], loc="center left", bbox_to_anchor=(1, 0.5)
+)
 plt.show()
 
 # %%
@@ -1352,7 +1371,7 @@ print("after training the heaviest of fifty carries more than 45% on average,")
 print("and the median effective number is below 4; before training between 4 and 20")
 
 # %% [markdown]
-# Of fifty draws two or three count. The argument for large $k$ needs sums in which no single term matters; here one term carries more than half. (For large $k$ the effective number tends to $k / (1 + v)$. So 2.4 of 50 speaks for a $v$ of twenty or more, and even the eight of the untrained network for about five. At $k = 1$ neither is in reach of the laws.)
+# Of fifty draws two or three count. The argument for large $k$ needs sums in which no single term matters; here one term carries more than half. (If $k$ is large, the effective number is about $k / (1 + v)$. Solved for $v$, 2.4 of 50 gives about twenty and 8.1 about five. The first only tells the size, since fifty is not large beside twenty. In both cases $k = 1$, where our ratios begin, is far below $v$.)
 #
 # Is it this one training? `experiments/gradients.py` has carried the same training on to thirty epochs (seed 0), and done another from other initial weights (seed 1). It measured the ratios at three stages, on twenty images of each of its ten minibatches.
 
@@ -1432,21 +1451,21 @@ print("at the end to no less than half, before training farther with IWAE")
 print("before training what DReG gains grows with k; later it is less than 1.8")
 
 # %% [markdown]
-# After one epoch and after thirty the picture is that of ten: DReG's ratio is about 1.5 times IWAE's, whatever $k$. Before training it is different. IWAE's ratio falls to 0.36 and 0.55 (theory: 0.14), the decoder's rises 2.5 and 2.0 times (theory: 7). DReG's falls as well, to 0.69 and 0.79, so it does not obey its law. But it falls less than IWAE's: it is 2.2 times IWAE's at $k = 1$, and 4.3 and 3.2 times at $k = 50$. There the repair brings something that grows with $k$. (The intervals are over minibatches. Before training the two seeds differ by more than that.)
+# After one epoch and after thirty the picture is that of ten: DReG's ratio is about 1.5 times IWAE's, whatever $k$. (With seed 0 that lead still grows a little after one epoch, from 1.51 to 1.64.) Before training it is different. IWAE's ratio falls to 0.36 and 0.55; the law for large $k$, applied from $k = 1$, would give 0.14. The decoder's rises 2.5 and 2.0 times, where it would give 7. DReG's falls as well, to 0.69 and 0.79, where its law lets it rise. But it falls less than IWAE's: it is 2.2 times IWAE's at $k = 1$, and 4.3 and 3.2 times at $k = 50$. There the repair brings something that grows with $k$. (The intervals are over minibatches. Before training the two seeds differ by more than that.)
 #
 # This is one kind of network. Whether a tighter bound trains better models is another question, which this page does not answer.
 
 # %% [markdown]
 # ## 4.8 Verdict
 #
-# - **For the number that you print**, A has less variance than B once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point, here about half a nat² for each latent dimension in use. In the four networks of section 4.5 that is 5 to 31 per cent at the end of training. If the notebook means the value, it is right.
+# - **For the number that you print**, A has less variance than B once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point, here 0.3 to 0.6 nats² for each latent dimension. In the four networks of section 4.5 that is 5 to 31 per cent at the end of training. If the notebook means the value, it is right.
 # - **For the gradient by $\mu$**, B has less variance than A: in all four networks, at every moment that was measured, and at stationary points for every decoder wherever $\sigma_j^2 < 2$. By $\sigma$ mostly, but not always: with $J = 20$ B has less, with $J = 2$ A has 1 per cent less in the dense network. If the paper means the gradient, its "typically" fits.
-# - **How much.** At the initial weights a factor of 7 to 40. Later A lies 25 per cent above B at most, and with $J = 2$ there is next to no difference. Training could not tell A from B with five seeds: B − A is 0.2 ± 0.4 nats after five epochs of the dense network, −0.07 ± 0.43 after ten of S1.
-# - **Quieter than both**, once the first epoch is over, is the path estimator: in the $\mu$ head and the rest of the encoder about half the variance of B or less, at the same cost. In training it ended 0.6 ± 0.3 nats above A with the dense network, and 0.5 ± 1.2 below with S1.
-# - **Several draws** do not pay at the end of training: for the same variance of the encoder's gradient five take 1.1 to 2.8 times the seconds of one. The path is the better way to less noise.
-# - **Tighter bounds** lower the signal-to-noise ratio of the encoder's gradient, as the theory says: from one draw to fifty by a fifth in a trained network, where $1/\sqrt{k}$ would take six sevenths. DReG's ratio is half as large again at $k = 1$, 5 and 50, and falls as much. Only before training does its lead grow with $k$.
+# - **How much.** At the initial weights A has 7 to 40 times B's variance in the encoder. Later it lies 25 per cent above B at most, and with $J = 2$ there is next to no difference. Training could not tell A from B with five seeds: B − A is 0.2 ± 0.4 nats after five epochs of the dense network, −0.07 ± 0.43 after ten of S1.
+# - **Quieter than both**, once the first epoch is over, is the path estimator: in the $\mu$ head and the rest of the encoder 0.2 to 0.6 of B's variance, at about the same cost. In training it ended 0.6 ± 0.3 nats above A with the dense network, and 0.5 ± 1.2 below with S1.
+# - **Several draws**: five or 25 do not pay at the end of training. With B, five take 1.1 to 2.8 times the seconds of one for the same variance of the encoder's gradient. By (4.14) two would pay in one of the four networks, by about a tenth; that was not measured. There the path saves a third.
+# - **Tighter bounds.** With IWAE they lower the signal-to-noise ratio of the encoder's gradient, in the direction of the theory but by far less: from one draw to fifty by a fifth in a trained network, where $1/\sqrt{k}$ would take six sevenths. DReG's ratio is half as large again at $k = 1$, 5 and 50, and falls as much, where the theory lets it rise. That its lead grows with $k$ is clear only before training. (Measured on the dense network alone.)
 #
-# So take B or the path estimator, with one draw. Between these two, and between either and A, training showed no difference that would be sure with five seeds and several comparisons, but for path − A in the dense network. Going from A to B, as one write-up does, costs nothing; what it brings lies between −0.5 and +0.6 nats in the two trainings here. All this holds for two kinds of network on thresholded digits. What this page did not measure: training with several draws or with tighter bounds, comparisons over more than ten epochs, and a change of estimator within a run.
+# So take B or the path estimator, with one draw. Between these two, and between either and A, training showed no difference that would be sure with five seeds and several comparisons, but for path − A in the dense network. Going from A to B, as one write-up does, costs nothing; the 95% intervals of what it brings reach from −0.2 to +0.6 and from −0.5 to +0.4 nats in the two trainings here. All this holds for two kinds of network on thresholded digits. What this page did not measure: training with several draws or with tighter bounds, comparisons over more than ten epochs, and a change of estimator within a run.
 #
 # ## What we measured
 
@@ -1506,7 +1525,7 @@ vh.report_page(started)
 # - what is left over when the path has done its best: the Fisher divergence between $q$ and the true posterior;
 # - the law confirmed on a real decoder, on average over a thousand cases to within 3 per cent;
 # - the noise of the gradient that an optimiser gets, part by part, beside the noise of its minibatches, in four networks and from start to end;
-# - how many draws that noise is worth, and why at the end one is enough;
+# - how many draws that noise is worth, and why at the end few are enough;
 # - a comparison of training runs with five seeds, what it can see and what it cannot, and what pairing is worth;
 # - why a tighter bound can lower the signal-to-noise ratio of the encoder's gradient, the repair for large $k$, and how little of either shows up to $k = 50$.
 #
@@ -1570,7 +1589,7 @@ vh.report_page(started)
 #
 # <details><summary>Solution</summary>
 #
-# Two draws are better if $(n_x + n_\varepsilon / 2)(t_x + 2 t_z) < (n_x + n_\varepsilon)(t_x + t_z)$. Multiply out: $n_x t_x$ and $n_\varepsilon t_z$ stand on both sides, and $n_x t_z < \frac12 n_\varepsilon t_x$ is left. That is $L^* > \sqrt{2}$, not $L^* > 1.5$. In the same way $L + 1$ draws are better than $L$ if $L^* > \sqrt{L (L + 1)}$: the product, as a function of $L$, is not symmetric about its lowest point. On the other hand it is flat there. With $L^* = 2$ one draw costs at most an eighth more than two.
+# Two draws are better if $(n_x + n_\varepsilon / 2)(t_x + 2 t_z) < (n_x + n_\varepsilon)(t_x + t_z)$. Multiply out: $n_x t_x$ and $n_\varepsilon t_z$ stand on both sides, and $n_x t_z < \frac12 n_\varepsilon t_x$ is left. That is $L^* > \sqrt{2}$, not $L^* > 1.5$. In the same way $L + 1$ draws are better than $L$ if $L^* > \sqrt{L (L + 1)}$: the product, as a function of $L$, is not symmetric about its lowest point. On the other hand it is flat there. With $L^* = 1.45$ rounding says one, but two are better. With $L^* = 2$ one draw costs at most an eighth more than two: divide the two products by $n_x t_z$ and write $C = 4 + t_x / t_z + n_\varepsilon / n_x$. Then one draw costs $C + 1$ and two cost $C$; the two fractions have the product $L^{*2} = 4$, so their sum is at least 4 and $C$ at least 8.
 #
 # </details>
 #
