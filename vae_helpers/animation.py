@@ -45,11 +45,11 @@ class Snapshot(NamedTuple):
         values: what the callback collects.
     """
 
-    step: int  # updates since training began
-    epoch: int  # counted from 1; 0 before training
-    batch: int  # within the epoch, counted from 1; 0 before training
-    elbo: float  # mean over the training batches since the last snapshot, nats per image; NaN before training
-    values: np.ndarray  # what the callback collects
+    step: int
+    epoch: int
+    batch: int
+    elbo: float
+    values: np.ndarray
 
     @property
     def caption(self) -> str:

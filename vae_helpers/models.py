@@ -312,8 +312,7 @@ class VAE(keras.Model):
         x = _guarded(x)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = _guarded(kwargs["validation_data"])
+        kwargs["validation_data"] = _guarded(kwargs.get("validation_data"))
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             # Keras would round a given number of steps up to whole executions: then it is one step an execution.
             counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
