@@ -134,7 +134,7 @@ TANH = Run(
     adam(1e-3),
     vh.iwae,
     batch_size=100,
-    epochs=20,
+    epochs=10,
     binarization="dynamic",
     likelihood_images=1000,
 )
