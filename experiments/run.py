@@ -122,7 +122,13 @@ RUNS["s1-b"] = replace(RUNS["s1-a"], objective=vh.sgvb_b, seeds=(0, 1, 2, 3, 4))
 RUNS["s1-path"] = replace(RUNS["s1-b"], objective=vh.sticking_the_landing)
 # L draws of z against M images: 18,000 updates of 100 decoded z each, whatever the shares.
 ONE_LAYER = Run(
-    mlp(hidden=(256,), latent_dim=20), adam(1e-3), vh.sgvb_b, batch_size=100, epochs=30, binarization="threshold"
+    mlp(hidden=(256,), latent_dim=20),
+    adam(1e-3),
+    vh.sgvb_b,
+    batch_size=100,
+    epochs=30,
+    binarization="threshold",
+    seeds=(0, 1, 2, 3, 4),
 )
 RUNS |= {
     f"budget-l{n}-m{100 // n}": replace(ONE_LAYER, samples=n, batch_size=100 // n, epochs=30 // n)
