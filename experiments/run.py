@@ -150,7 +150,7 @@ TANH = Run(
 RUNS |= {"iwae-k1": TANH, "iwae-k1-13": replace(TANH, epochs=13), "iwae-k1-long": replace(TANH, epochs=40, seeds=SEEDS)}
 for name, objective in (("a", vh.sgvb_a), ("iwae", vh.iwae), ("dreg", vh.iwae_doubly_reparameterized)):
     RUNS[f"{name}-k5"] = replace(TANH, objective=objective, samples=5)
-    RUNS[f"{name}-k50"] = replace(TANH, objective=objective, samples=50, seeds=SEEDS)
+    RUNS[f"{name}-k50"] = replace(TANH, objective=objective, samples=50, seeds=SEEDS if name != "a" else (0,))
 
 
 def provenance() -> dict:
