@@ -136,7 +136,7 @@ RUNS |= {
 }
 # Tighter bounds: network, minibatch and first step of Burda et al. (2016), trained for a shorter time. Two controls:
 # A with as many draws, since draws alone make a gradient quieter; and one draw for more epochs, since draws take time
-# (13 epochs take no longer than five of IWAE with five draws, 40 a third of five with fifty, which get fewer seeds).
+# (13 epochs take about as long as five with five draws, 40 less than half of five with fifty, which get fewer seeds).
 TANH = Run(
     mlp(hidden=(200, 200), latent_dim=50, activation="tanh"),
     adam(1e-3),
