@@ -53,7 +53,7 @@ unit: $(READY)  ## the unit tests alone, book and notebook checks included
 	$(BIN)/python -m pytest tests
 
 nbval: $(READY) data  ## re-execute every notebook and compare with its committed outputs
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 \
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 -o faulthandler_timeout=0 \
 		--nbval-sanitize-with=notebooks/nbval_sanitize.cfg -v notebooks
 
 lab: $(READY) data  ## open the chapters in JupyterLab
