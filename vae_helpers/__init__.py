@@ -84,6 +84,7 @@ from .objectives import (
     sticking_the_landing,
 )
 from .progress import peak_memory, report_page
+from .results import check, mean_and_error, stored, table
 from .sources import DataUnavailableError
 
 __version__ = "0.1.0"
@@ -100,6 +101,7 @@ __all__ = [
     "active_units",
     "batches",
     "binarize",
+    "check",
     "conv_vae",
     "elbo",
     "gradient_variance",
@@ -111,6 +113,7 @@ __all__ = [
     "load_mnist",
     "log_likelihood",
     "log_likelihood_on_grid",
+    "mean_and_error",
     "mlp_vae",
     "peak_memory",
     "plot_history",
@@ -123,6 +126,8 @@ __all__ = [
     "sgvb_a",
     "sgvb_b",
     "sticking_the_landing",
+    "stored",
+    "table",
     "use_book_style",
     "write_animation",
     "write_gif",
