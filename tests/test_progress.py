@@ -21,9 +21,8 @@ from vae_helpers.progress import (
     TrainingTable,
     device_name,
     format_seconds,
-    peak_memory,
-    report_page,
 )
+from vae_helpers.report import peak_memory, report_page
 
 SCRIPT = """
 from vae_helpers.progress import LiveText, Progress

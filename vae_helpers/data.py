@@ -1,17 +1,16 @@
-"""The data: the image sets that `sources` fetches and verifies, then binarised and batched."""
+"""The data: the published sets of images by name, and any images binarised and batched."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import tensorflow as tf
 
-from .sources import SETS, load_arrays
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from .images import check_images
+from .published import PUBLISHED
+from .sources import load_arrays
 
 BINARIZATIONS = ("none", "threshold", "fixed", "dynamic")
 
@@ -82,44 +81,10 @@ def load_cifar10() -> ImageData:
 
 
 def _load(key: str) -> ImageData:
-    return ImageData(SETS[key].name, *load_arrays(key))
+    return ImageData(PUBLISHED[key].name, *load_arrays(key))
 
 
 # ---------------------------------------------------------------------------------------- binarising and batching
-
-
-def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
-    """Returns `images` as a NumPy array, if they are a non-empty batch of images that this package understands.
-
-    Args:
-        images: [n, H, W, C], either uint8 grey levels 0 to 255 or float32 within [0, 1].
-        name: what to call them in an error.
-
-    Raises:
-        TypeError: another dtype.  ValueError: another shape, no image at all, a value outside [0, 1] or NaN.
-    """
-    images = np.asarray(images)
-    if images.dtype not in (np.uint8, np.float32):
-        raise TypeError(
-            f"{name}: expected uint8 grey levels or float32 within [0, 1], got {images.dtype}; "
-            'convert with .astype("float32") after scaling to [0, 1], or with .astype("uint8") for 0 to 255'
-        )
-    if images.ndim != 4:
-        advice = {
-            2: "unflatten with .reshape(-1, H, W, C), for MNIST (-1, 28, 28, 1)",
-            3: "add the channel with [..., None], or the batch axis with [None] if this is one image",
-        }.get(images.ndim, "reshape it")
-        raise ValueError(f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
-    if images.size == 0:
-        raise ValueError(f"{name}: expected at least one image, got shape {list(images.shape)}; check the slice")
-    if images.dtype == np.float32:
-        low, high = images.min(), images.max()
-        if not (low >= 0 and high <= 1):  # written so that NaN fails too
-            raise ValueError(
-                f"{name}: expected float32 within [0, 1], got values from {low:g} to {high:g}; "
-                "divide grey levels by 255, or pass them as uint8"
-            )
-    return images
 
 
 def binarize(images: np.ndarray, binarization: str, seed: int = 0) -> np.ndarray:
@@ -185,8 +150,6 @@ def batches(
         ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed
             with "fixed", a batch size below 1, or no full batch.
     """
-    import tensorflow as tf  # here, so that fetching does not wait for it
-
     images = check_images(images)
     _check_binarization(binarization)
     count = len(images)
@@ -235,8 +198,13 @@ def batches(
     options = tf.data.Options()
     options.autotune.enabled = False
     dataset = dataset.with_options(options)
-    dataset.epochs = epochs  # keeps the variable alive as long as the dataset
+    dataset._epoch_counter = epochs  # also keeps the variable alive as long as the dataset
     return dataset
+
+
+def epoch_counter(dataset) -> tf.Variable | None:
+    """The variable in which a dataset of `batches` counts the epochs it has handed out, from −1; None for others."""
+    return getattr(dataset, "_epoch_counter", None)
 
 
 def _check_binarization(binarization: str) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from .data import check_images
-from .models import VAE
+from .images import as_model_input, check_images
+from .model import VAE
 from .objectives import sgvb_b
 from .progress import Progress
 
@@ -24,8 +24,9 @@ tfd = tfp.distributions
 
 def _chunks(model: VAE, x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
     check_images(x)  # all of them before the first is used
+    as_model_input(x[:1], model.image_shape)
     for start in range(0, len(x), size):
-        yield model.check_input(x[start : start + size])
+        yield tf.convert_to_tensor(x[start : start + size])
 
 
 def elbo(
@@ -256,7 +257,7 @@ class GradientMeter:
         """
         if repeats < 2:
             raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
-        x = self._model.check_input(x)
+        x = as_model_input(x, self._model.image_shape)
         self._seeds.state.assign(keras.random.SeedGenerator(seed).state)
         for variable in (*self._means, *self._squares):
             variable.assign(tf.zeros_like(variable))

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
-from .models import VAE
+from .model import VAE
 
 # Okabe and Ito's colours (their yellow is too light for small points on white) and three more, chosen to stay apart
 # also for readers without red or without green cones: a test measures it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary file beside `path`, with its ending, that takes its place when the block ends well.
+    """A temporary file beside `path`, with its endings, that takes its place when the block ends well.
 
     A reader, or a second writer, sees the old file or the new one. If the block fails the temporary file is removed.
 
@@ -20,7 +20,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        stem, suffix = path.name.split(".")[0], "".join(path.suffixes)
+        handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=suffix, dir=path.parent)
     except OSError as error:
         raise OSError(
             f"Cannot write {path}: {error.strerror}. Expected a folder that exists and is writable."

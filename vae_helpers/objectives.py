@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 if TYPE_CHECKING:
-    from .models import VAE
+    from .model import VAE
 
 tfd = tfp.distributions
 _registered = keras.saving.register_keras_serializable(package="vae_helpers")

@@ -30,6 +30,10 @@ def _in_notebook() -> bool:
     return shell is not None and getattr(shell, "kernel", None) is not None
 
 
+def _in_terminal() -> bool:
+    return getattr(sys.stdout, "isatty", lambda: False)()  # a logger need not have it, and a service has no stdout
+
+
 def format_seconds(seconds: float) -> str:
     """Seconds as a reader's clock: `8 s`, `1:32`, `2:05:09`."""
     seconds = max(0, round(seconds))
@@ -49,25 +53,6 @@ def device_name() -> str:
     # The cores this process may use: a container often has fewer than the machine.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"CPU, {cores} core{'s' if cores != 1 else ''}"
-
-
-def peak_memory() -> float:
-    """The largest memory that this process has taken so far, in GiB."""
-    if sys.platform == "win32":
-        import psutil  # comes with ipykernel; Windows has no `resource`
-
-        return psutil.Process().memory_info().peak_wset / 2**30
-    import resource
-
-    units = 2**30 if sys.platform == "darwin" else 2**20  # macOS counts bytes, Linux KiB
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units
-
-
-def report_page(started: float) -> None:
-    """Prints what a chapter took since `started` (of `time.monotonic()`) and the versions it ran with."""
-    minutes = (time.monotonic() - started) / 60
-    print(f"this page: {minutes:.1f} minutes, peak memory {peak_memory():.1f} GiB")
-    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}")
 
 
 class LiveText:
@@ -119,11 +104,11 @@ class LiveText:
                 display({"text/plain": text}, raw=True, display_id=self._display_id)
             else:
                 update_display({"text/plain": text}, raw=True, display_id=self._display_id)
-        elif sys.stdout.isatty() and self._status:
+        elif _in_terminal() and self._status:
             print(f"\r\x1b[2K{self._status}", end="", flush=True)
 
     def _erase_status(self) -> None:
-        if sys.stdout.isatty() and self._status:
+        if _in_terminal() and self._status:
             print("\r\x1b[2K", end="", flush=True)
 
 

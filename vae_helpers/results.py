@@ -57,7 +57,8 @@ def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float =
     worst = np.unravel_index(np.argmax(np.where(np.isnan(badness), np.inf, badness)), apart.shape)
     texts = [_rounded(side[worst], tolerance[worst]) for side in (left, right)]
     if not holds.all():
-        one = "" if left.size == 1 else f" in {np.sum(~holds):,} of {left.size:,} entries, the worst at {[int(i) for i in worst]}"
+        where = [int(i) for i in worst]
+        one = "" if left.size == 1 else f" in {np.sum(~holds):,} of {left.size:,} entries, the worst at {where}"
         allowed = f", {apart[worst]:.3g} apart where {tolerance[worst]:.3g} is allowed" if relation == "≈" else ""
         raise AssertionError(
             f"{claim}: expected {relation}, got {left[worst]:.8g} and {right[worst]:.8g}{allowed}{one}"

@@ -1,0 +1,254 @@
+"""The variational autoencoder: any encoder, any decoder, and the three distributions that they stand for.
+
+Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", sections 2 and 3 and appendix C.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from .images import as_model_input
+from .likelihoods import LIKELIHOODS, Likelihood, choose
+from .networks import convolutional_networks, dense_networks
+from .training import ObjectiveTrainer
+
+tfd = tfp.distributions
+
+# σ from what the encoder puts out. Softplus can reach zero in float32, and log 0 is −∞: hence the 1e-8.
+SCALES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "log_variance": lambda raw: tf.exp(0.5 * raw),
+    "softplus": lambda raw: tf.nn.softplus(raw) + 1e-8,
+}
+
+
+@keras.saving.register_keras_serializable(package="vae_helpers")
+class VAE(ObjectiveTrainer):
+    """A variational autoencoder with a standard normal prior and a diagonal Gaussian posterior::
+
+        p(z) = N(0, I)      q(z | x) = N(μ(x), diag σ²(x))      p(x | z) = likelihood of the decoder's outputs
+
+    Args:
+        encoder: a built Keras model, images [n, H, W, C] → [n, 2J]: μ in the first half, the raw scale in the second.
+        decoder: a built Keras model, z [n, J] → [n, H, W, C], logits for the Bernoulli likelihoods, or [n, H, W, 2C]
+            for the Gaussian: C means, then C log-variances. (To its variance is added that of one grey level, 1/255².)
+        likelihood: `"bernoulli"`, `"continuous_bernoulli"` or `"gaussian"`.
+        scale: how σ comes from the raw scale: `"log_variance"` (exp(raw/2)) or `"softplus"` (softplus(raw) + 1e-8).
+        seed: seed of the noise ε. `None`: drawn from Keras's global seed (`keras.utils.set_random_seed`).
+
+    Attributes:
+        encoder: the first network.
+        decoder: the second.
+        latent_dim: J.
+        image_shape: (H, W, C).
+
+    Raises:
+        ValueError: an unknown likelihood or scale, or networks whose shapes do not fit together.
+
+    Example:
+        >>> model = vh.mlp_vae(latent_dim=2)
+        >>> model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+        >>> history = model.fit(vh.batches(images.train, 100, "dynamic"), epochs=10)
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        likelihood: str = "bernoulli",
+        scale: str = "log_variance",
+        seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(seed, **kwargs)
+        self._likelihood = choose(LIKELIHOODS, likelihood, "likelihood")
+        self._scale = choose(SCALES, scale, "scale")
+        self.likelihood_name, self.scale_name = likelihood, scale
+        self.image_shape, self.latent_dim = _check_networks(encoder, decoder, self._likelihood)
+        self.encoder, self.decoder = encoder, decoder
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape) -> None:
+        """Nothing is left to build: both networks are. Keras keeps the shape, for `export`."""
+
+    # --- the three distributions -------------------------------------------------------------------------------
+
+    @property
+    def prior(self) -> tfd.Distribution:
+        """The prior p(z), a standard normal, batch [], event [J]."""
+        return tfd.Independent(tfd.Normal(tf.zeros(self.latent_dim), 1.0), 1)
+
+    def posterior(self, x: tf.Tensor) -> tfd.Distribution:
+        """q(z | x): a diagonal Gaussian, batch [n], event [J].
+
+        Args:
+            x: float32 images in [0, 1], shape [n, H, W, C].
+
+        Raises:
+            ValueError, TypeError: `x` has another shape or dtype, or pixels outside [0, 1] (they are looked at outside
+                `tf.function` only).
+        """
+        outputs = self.encoder(as_model_input(x, self.image_shape), training=self._step.training)
+        loc, raw_scale = tf.split(tf.cast(outputs, tf.float32), 2, axis=-1)
+        return tfd.Independent(tfd.Normal(loc, self._scale(raw_scale)), 1)
+
+    def likelihood(self, z: tf.Tensor) -> tfd.Distribution:
+        """p(x | z): independent pixels, batch [n] or [L, n] (whatever stands before J in z), event [H, W, C].
+
+        Args:
+            z: float32 latent points, shape [..., J].
+
+        Raises:
+            ValueError: the last axis is not J long.
+        """
+        z = tf.convert_to_tensor(z, tf.float32)
+        if z.shape.rank is None or z.shape.rank < 1 or z.shape[-1] != self.latent_dim:
+            raise ValueError(f"z: expected shape [..., {self.latent_dim}] (J last), got {z.shape}.")
+        leading = tf.shape(z)[:-1]
+        outputs = self.decoder(tf.reshape(z, [-1, self.latent_dim]), training=self._step.training)
+        outputs = tf.cast(outputs, tf.float32)
+        outputs = tf.reshape(outputs, tf.concat([leading, outputs.shape[1:]], axis=0))
+        return tfd.Independent(self._likelihood.pixels(outputs), len(self.image_shape))
+
+    # --- pictures ----------------------------------------------------------------------------------------------
+
+    def sample(self, n: int, seed: int | None = None) -> tf.Tensor:
+        """Pixel means of `n` images from the prior: z ~ p(z), then the mean of p(x | z). float32 [n, H, W, C].
+
+        With `seed=None` z is the model's next noise.
+        """
+        z = self.prior.sample(n, seed=self.next_seed() if seed is None else tf.constant([seed, 0], tf.int32))
+        return self.likelihood(z).mean()
+
+    def reconstruct(self, x: tf.Tensor) -> tf.Tensor:
+        """Pixel means of p(x | z) at z = μ(x), the mean of q(z | x): no noise. float32 [n, H, W, C]."""
+        return self.likelihood(self.posterior(x).mean()).mean()
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What `predict` returns: the reconstruction."""
+        return self.reconstruct(x)
+
+    # --- saving ------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """What it takes to make the model again, weights and noise apart."""
+        return {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "likelihood": self.likelihood_name,
+            "scale": self.scale_name,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> VAE:
+        """The model that `get_config` describes, with new weights."""
+        networks = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects) for key in ("encoder", "decoder")
+        }
+        return cls(**{**config, **networks})
+
+    def export(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
+        """As `keras.Model.export`: the reconstruction, for serving without this package."""
+        self(np.zeros((1, *self.image_shape), np.float32))  # Keras exports only what was called once
+        super().export(filepath, *args, **kwargs)
+
+
+def _check_networks(encoder, decoder, likelihood: Likelihood) -> tuple[tuple[int, ...], int]:
+    """The image shape and J, once it is sure that the two networks fit together."""
+    for network, role in ((encoder, "encoder"), (decoder, "decoder")):
+        if not getattr(network, "built", False) or not hasattr(network, "output_shape"):
+            raise ValueError(f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
+        if len(network.inputs) != 1 or len(network.outputs) != 1:
+            raise ValueError(
+                f"The {role} has {len(network.inputs)} inputs and {len(network.outputs)} outputs: expected one of each."
+                " Join μ and the raw scale by keras.layers.Concatenate."
+            )
+    image_shape, outputs = tuple(encoder.inputs[0].shape[1:]), tuple(encoder.outputs[0].shape)
+    if len(image_shape) != 3:
+        raise ValueError(f"The encoder's input: expected images [n, H, W, C], got {encoder.inputs[0].shape}.")
+    if len(outputs) != 2 or outputs[-1] % 2:
+        raise ValueError(f"The encoder's output: expected [n, 2J] (μ, then the raw scale), got {outputs}.")
+    latent_dim = outputs[-1] // 2
+    if tuple(decoder.inputs[0].shape[1:]) != (latent_dim,):
+        raise ValueError(
+            f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {decoder.inputs[0].shape}."
+        )
+    expected = (*image_shape[:-1], image_shape[-1] * likelihood.channels_per_channel)
+    if tuple(decoder.outputs[0].shape[1:]) != expected:
+        raise ValueError(f"The decoder's output: expected {['n', *expected]}, got {decoder.outputs[0].shape}.")
+    last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
+    if last is not None and last.activation is not keras.activations.linear:
+        warnings.warn(
+            f"The decoder ends in the activation {last.activation.__name__!r}, but its outputs are read as logits (of "
+            "a Gaussian: means and log-variances), which may be any number: make its last layer linear.",
+            stacklevel=3,
+        )
+    return image_shape, latent_dim
+
+
+# --- two families ------------------------------------------------------------------------------------------------
+
+
+def mlp_vae(
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (512, 256),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
+
+    Args:
+        latent_dim: J, the number of latent dimensions.
+        hidden: units of the encoder's hidden layers, first to last.
+        activation: of the hidden layers; the last layer of each network is linear.
+        dropout: rate after each hidden layer, in training only.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
+
+    Raises:
+        ValueError: an unknown likelihood or scale.
+    """
+    each = choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel
+    networks = dense_networks(latent_dim, hidden, activation, dropout, each, image_shape, seed)
+    return VAE(*networks, likelihood, scale, seed)
+
+
+def conv_vae(
+    latent_dim: int = 2,
+    filters: Sequence[int] = (32, 64),
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of 3×3 convolutions with ReLU, the network of the TensorFlow tutorial (S1 in chapter 3).
+
+    The encoder halves the image once per entry of `filters` ('valid' padding: 28 → 13 → 6); the decoder starts from a
+    grid 2^len(filters) times smaller and doubles it back ('same' padding: 7 → 14 → 28). Where that does not come out
+    even the decoder makes a larger image and cuts its rim.
+
+    Args:
+        latent_dim: J, the number of latent dimensions.
+        filters: channels of the encoder's convolutions, first to last; the decoder has them in reverse.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights and the noise; `None` takes them from Keras's global seed.
+
+    Raises:
+        ValueError: the image is too small to be halved so often, or an unknown likelihood or scale.
+    """
+    each = choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel
+    return VAE(*convolutional_networks(latent_dim, filters, each, image_shape, seed), likelihood, scale, seed)
