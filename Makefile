@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book pdf test unit nbval lab notebooks scoreboard explorer bench versions lighthouse links pins check data repository clean
+.PHONY: help python install book pdf test unit nbval nbval-elsewhere lab notebooks scoreboard explorer bench versions lighthouse links pins check data repository clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ nbval: $(READY) data  ## re-execute every notebook and compare with its committe
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=1800 -o faulthandler_timeout=0 \
 		--nbval-sanitize-with=notebooks/nbval_sanitize.cfg -v notebooks
 
+nbval-elsewhere: $(READY) data  ## the notebooks and numerical tests with other instruction sets and threads (hours; MISSING=1: the rest; NB=, SETTING=: one)
+	@$(BIN)/python tools/nbval_elsewhere.py $(if $(MISSING),--missing) $(if $(SETTING),--setting "$(SETTING)") $(NB)
+
 lab: $(READY) data  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
@@ -91,7 +94,7 @@ check: $(READY)  ## lint, pairs, hygiene (under 30 s)
 	@$(BIN)/python tools/check.py
 
 data: $(READY)  ## fetch and verify MNIST and Fashion-MNIST
-	@$(BIN)/vae-data
+	@$(BIN)/python tools/fetch_data.py
 
 repository:  ## point every link at your fork: make repository URL=https://github.com/you/vae-book
 	@$(PYTHON) tools/set_repository.py $(URL)
