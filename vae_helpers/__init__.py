@@ -5,7 +5,7 @@
 Its modules are rooms of one job each; CONTRIBUTING.md draws them and the one way in which they import each other.
 """
 
-from . import _tensorflow  # noqa: F401  # isort: skip  # before anything else imports TensorFlow
+from . import _tensorflow  # isort: skip  # before anything else imports TensorFlow
 
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
@@ -42,47 +42,3 @@ from .results import check, mean_and_error, stored, table
 from .sources import DataUnavailableError
 
 __version__ = "0.1.0"
-
-__all__ = [
-    "DIGIT_COLORS",
-    "VAE",
-    "DataUnavailableError",
-    "GradientMeter",
-    "ImageData",
-    "LatentFrames",
-    "Resume",
-    "SampleFrames",
-    "active_units",
-    "batches",
-    "binarize",
-    "check",
-    "conv_vae",
-    "elbo",
-    "gradient_variance",
-    "iwae",
-    "iwae_doubly_reparameterized",
-    "kl_per_dimension",
-    "load_cifar10",
-    "load_fashion_mnist",
-    "load_mnist",
-    "log_likelihood",
-    "log_likelihood_on_grid",
-    "mean_and_error",
-    "mlp_vae",
-    "peak_memory",
-    "plot_history",
-    "plot_images",
-    "plot_latent_plane",
-    "plot_latent_scatter",
-    "plot_reconstructions",
-    "report_page",
-    "score_function",
-    "sgvb_a",
-    "sgvb_b",
-    "sticking_the_landing",
-    "stored",
-    "table",
-    "use_book_style",
-    "write_animation",
-    "write_gif",
-]

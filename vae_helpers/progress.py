@@ -117,13 +117,13 @@ class Progress:
 
     Args:
         label: what is being done, e.g. `"log p(x)"`.
-        total: how much there is to do; `None` when that is unknown.
+        total: how much there is to do.
         delay: seconds before anything is shown, so that short work leaves no trace.
 
     Use it as a context manager: the status line goes when the block ends, also by an error.
     """
 
-    def __init__(self, label: str, total: float | None = None, delay: float = 2.0):
+    def __init__(self, label: str, total: float, delay: float = 2.0):
         self._label, self._total, self._delay = label, total, delay
         self._text = LiveText()
         self._start = time.monotonic()
@@ -134,17 +134,12 @@ class Progress:
     def __exit__(self, *exception) -> None:
         self._text.close()
 
-    def update(self, done: float, note: str = "") -> None:
-        """Shows that `done` of `total` is done; `note` is appended."""
+    def update(self, done: float) -> None:
+        """Shows that `done` of `total` is done, and how much time is left."""
         elapsed = time.monotonic() - self._start
-        if elapsed < self._delay:
-            return
-        if self._total and done > 0:
+        if elapsed >= self._delay and done > 0:
             left = format_seconds(elapsed * (self._total - done) / done)
-            progress = f"{100 * done / self._total:3.0f}%, {left} left"
-        else:
-            progress = format_seconds(elapsed)
-        self._text.status(f"{self._label}: {progress}{', ' + note if note else ''}")
+            self._text.status(f"{self._label}: {100 * done / self._total:3.0f}%, {left} left")
 
 
 class TrainingTable(keras.callbacks.Callback):
