@@ -18,7 +18,7 @@
 # This chapter derives the variational autoencoder (VAE) from its two modelling assumptions, one step at a time.
 # Each derivation is followed by a cell that computes both sides of the result and compares them to a stated tolerance.
 # Where a formula is exact, the check is exact up to rounding. Where it is an average, the check is a Monte Carlo estimate (an average over
-# random samples) with its standard error. Change a sign or a factor ½ in the code of a formula, and its cell fails. Try it.
+# random samples) with its standard error. Change a sign or a factor ½ in the code of a formula, and its check fails. Try it.
 #
 # **What you will be able to do**
 #
@@ -63,8 +63,8 @@ if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     os.chdir("vae-book/notebooks")
 
 # %% [markdown]
-# The package `vae_helpers` belongs to this book. Here it loads TensorFlow quietly and sets the style of the figures.
-# Nothing else in this chapter comes from it: every formula is written out where it is derived.
+# The package `vae_helpers` belongs to this book. Here it loads TensorFlow quietly and sets the style of the figures. Its `vh.check`
+# asserts a claim and prints it in one line, with a tick and both numbers. Every formula is written out where it is derived.
 
 # %%
 import vae_helpers as vh
@@ -84,22 +84,14 @@ tfd = tfp.distributions
 started = time.monotonic()
 vh.use_book_style()
 plt.rcParams["figure.figsize"] = (7, 4)
-BLUE, ORANGE, GREEN, PINK, YELLOW, SKY = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+PINK, YELLOW, SKY = "#CC79A7", "#E69F00", "#56B4E9"
 
 
 # %%
-def errors_off(samples: np.ndarray, exact: float) -> float:
-    """How many standard errors the mean of `samples` lies away from `exact`."""
-    samples = np.asarray(samples)
-    standard_error = samples.std(ddof=1) / math.sqrt(samples.size)
-    return abs(samples.mean() - exact) / standard_error
+def standard_error(samples: np.ndarray) -> float:
+    """Standard error of the mean of independent samples."""
+    return np.std(samples, ddof=1) / math.sqrt(np.size(samples))
 
 
 # %% [markdown]
@@ -109,7 +101,7 @@ def errors_off(samples: np.ndarray, exact: float) -> float:
 # - $x$ and $z$ are vectors. $x_d$ and $z_j$ are their entries, $x^{(i)}$ is the $i$-th data point. $\mathbb{E}_q[f]$ is the
 #   expectation $\int q(z) f(z) dz$.
 #
-# The helper `errors_off` is the yardstick for every Monte Carlo check. The mean of $n$ independent samples has the standard
+# The helper `standard_error` is the yardstick for every Monte Carlo check. The mean of $n$ independent samples has the standard
 # error (standard deviation)/$\sqrt n$. A correct formula lands within a few standard errors. We accept four at most: with a
 # correct formula and a fresh seed, a check fails about once in 16,000 runs. The seeds are fixed, so the cells as they stand do not fail.
 
@@ -150,10 +142,18 @@ def mean_log_prior(z: np.ndarray) -> float:
     return stats.norm.logpdf(z).sum(axis=1).mean()
 
 
-assert np.max(np.abs(reconstruction - stretched_reconstruction)) < 1e-10
-assert mean_log_prior(stretched_code) < mean_log_prior(code) - 100
-print(
-    "checked: same reconstructions (below 1e-10), but the stretched codes are over 100 nats less probable under N(0, I)"
+# %% tags=["check"]
+vh.check(
+    "both codes give the same reconstructions",
+    stretched_reconstruction,
+    reconstruction,
+    atol=1e-10,
+)
+vh.check(
+    "under N(0, I) the stretched codes are over 100 nats less probable",
+    mean_log_prior(stretched_code),
+    mean_log_prior(code) - 100,
+    relation="<",
 )
 
 # %% [markdown]
@@ -225,7 +225,10 @@ HIDDEN, PIXELS = 3, 4
 
 
 def tiny_decoder(latent_dim: int, seed: int = 1) -> dict[str, np.ndarray]:
-    """Random weights of a decoder: z [latent_dim] -> tanh, HIDDEN units -> PIXELS logits."""
+    """Random weights of a decoder.
+
+    z [latent_dim] -> tanh, HIDDEN units -> PIXELS logits.
+    """
     rng = np.random.default_rng(seed)
     return {
         "A": rng.normal(size=(latent_dim, HIDDEN)) / math.sqrt(latent_dim),
@@ -238,8 +241,12 @@ def tiny_decoder(latent_dim: int, seed: int = 1) -> dict[str, np.ndarray]:
 def tiny_log_likelihood(
     x: np.ndarray, z: np.ndarray, weights: dict[str, np.ndarray]
 ) -> np.ndarray:
-    """log p(x | z) in nats, shape [n], for one image x [PIXELS] and codes z [n, latent_dim]."""
-    logits = np.tanh(z @ weights["A"] + weights["a"]) @ weights["B"] + weights["b"]
+    """log p(x | z) in nats, shape [n].
+
+    For one image x [PIXELS] and codes z [n, latent_dim].
+    """
+    hidden = np.tanh(z @ weights["A"] + weights["a"])
+    logits = hidden @ weights["B"] + weights["b"]
     return (x * logits - np.logaddexp(0.0, logits)).sum(axis=-1)
 
 
@@ -252,15 +259,16 @@ def tiny_log_likelihood(
 
 # %%
 def gauss_hermite(latent_dim: int, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [n**latent_dim, latent_dim] and weights [n**latent_dim] for expectations under N(0, I)."""
+    """Nodes and weights for expectations under N(0, I).
+
+    Shapes [n**latent_dim, latent_dim] and [n**latent_dim].
+    """
     t, w = np.polynomial.hermite_e.hermegauss(n)
     w = w / math.sqrt(2 * math.pi)
-    nodes = np.stack(np.meshgrid(*[t] * latent_dim, indexing="ij"), axis=-1).reshape(
-        -1, latent_dim
-    )
-    weights = np.stack(np.meshgrid(*[w] * latent_dim, indexing="ij"), axis=-1).reshape(
-        -1, latent_dim
-    )
+    nodes = np.meshgrid(*[t] * latent_dim, indexing="ij")
+    weights = np.meshgrid(*[w] * latent_dim, indexing="ij")
+    nodes = np.stack(nodes, axis=-1).reshape(-1, latent_dim)
+    weights = np.stack(weights, axis=-1).reshape(-1, latent_dim)
     return nodes, weights.prod(axis=1)
 
 
@@ -268,26 +276,41 @@ tiny = tiny_decoder(latent_dim=1)
 nodes, node_weights = gauss_hermite(1, 80)
 all_images = np.array(list(itertools.product([0.0, 1.0], repeat=PIXELS)))
 p_by_hermite = np.array(
-    [node_weights @ np.exp(tiny_log_likelihood(x, nodes, tiny)) for x in all_images]
+    [
+        node_weights @ np.exp(tiny_log_likelihood(x, nodes, tiny))
+        for x in all_images
+    ]
 )
 
 
+# %%
 def joint_density(z: float, x: np.ndarray) -> float:
     """p(x, z) of the tiny model, equation (1.1)."""
-    return stats.norm.pdf(z) * np.exp(tiny_log_likelihood(x, np.array([[z]]), tiny))[0]
+    log_likelihood = tiny_log_likelihood(x, np.array([[z]]), tiny)[0]
+    return stats.norm.pdf(z) * np.exp(log_likelihood)
+
+
+def integral(function, low: float, high: float, **options) -> float:
+    """The integral of function, by adaptive quadrature."""
+    options = {"epsabs": 1e-12, **options}
+    return integrate.quad(function, low, high, **options)[0]
 
 
 p_by_quad = np.array(
     [
-        integrate.quad(joint_density, -10, 10, args=(x,), epsabs=1e-13)[0]
+        integral(joint_density, -10, 10, args=(x,), epsabs=1e-13)
         for x in all_images
     ]
 )
-assert np.max(np.abs(p_by_hermite - p_by_quad)) < 1e-8
-assert abs(p_by_quad.sum() - 1) < 1e-8
-print(
-    "checked: two quadratures agree on p(x) for all 16 images, and the 16 probabilities sum to 1 (below 1e-8)"
+
+# %% tags=["check"]
+vh.check(
+    "two quadratures agree on p(x) for all 16 images",
+    p_by_hermite,
+    p_by_quad,
+    atol=1e-8,
 )
+vh.check("the 16 probabilities sum to 1", p_by_quad.sum(), 1, atol=1e-8)
 
 # %% [markdown]
 # The first integral, (1.2), is done: two different rules give the same $p_\theta(x)$, and it is a probability distribution over all images.
@@ -297,23 +320,27 @@ print(
 
 # %%
 x_tiny = np.array([1.0, 0.0, 1.0, 1.0])
-p_x = integrate.quad(joint_density, -10, 10, args=(x_tiny,), epsabs=1e-13)[0]
+p_x = integral(joint_density, -10, 10, args=(x_tiny,), epsabs=1e-13)
 
 
 def posterior_moment(function) -> float:
     """Expectation of function(z) under p(z | x) = p(x, z) / p(x)."""
-    return integrate.quad(
-        lambda z: function(z) * joint_density(z, x_tiny) / p_x, -10, 10, epsabs=1e-12
-    )[0]
+    return integral(
+        lambda z: function(z) * joint_density(z, x_tiny) / p_x, -10, 10
+    )
 
 
 mean = posterior_moment(lambda z: z)
 variance = posterior_moment(lambda z: (z - mean) ** 2)
 skewness = posterior_moment(lambda z: (z - mean) ** 3) / variance**1.5
+
+# %% tags=["check"]
 assert abs(posterior_moment(lambda z: 1.0) - 1) < 1e-8
-assert abs(skewness) > 0.3
-print(
-    "checked: the posterior integrates to 1, and its skewness is above 0.3 in size: it is not Gaussian"
+vh.check(
+    "the skewness is over 0.3 in size: the posterior is not Gaussian",
+    abs(skewness),
+    0.3,
+    relation=">",
 )
 
 # %% [markdown]
@@ -325,16 +352,26 @@ print(
 # %%
 mu, sigma = mean, math.sqrt(variance)
 nodes, node_weights = gauss_hermite(1, 80)
-by_quadrature = node_weights @ tiny_log_likelihood(x_tiny, mu + sigma * nodes, tiny)
+by_quadrature = node_weights @ tiny_log_likelihood(
+    x_tiny, mu + sigma * nodes, tiny
+)
 at_the_mean = tiny_log_likelihood(x_tiny, np.array([[mu]]), tiny)[0]
 
 z = mu + sigma * np.random.default_rng(1).normal(size=(100_000, 1))
 by_monte_carlo = tiny_log_likelihood(x_tiny, z, tiny)
 
-assert errors_off(by_monte_carlo, by_quadrature) < 4
-assert errors_off(by_monte_carlo, at_the_mean) > 20
-print(
-    "checked: quadrature and Monte Carlo agree within 4 standard errors; the value at the mean is over 20 away"
+# %% tags=["check"]
+vh.check(
+    "Monte Carlo agrees with quadrature",
+    by_monte_carlo.mean(),
+    by_quadrature,
+    atol=4 * standard_error(by_monte_carlo),
+)
+vh.check(
+    "the value at the mean of q is over 20 standard errors off",
+    abs(by_monte_carlo.mean() - at_the_mean),
+    20 * standard_error(by_monte_carlo),
+    relation=">",
 )
 
 # %% [markdown]
@@ -349,31 +386,35 @@ print(
 
 # %%
 def log_marginals_by_quadrature(latent_dim: int, n: int) -> np.ndarray:
-    """log p(x) of all 16 images under a tiny model, with n nodes per latent dimension."""
+    """log p(x) of all 16 images, with n nodes per latent dimension."""
     nodes, weights = gauss_hermite(latent_dim, n)
     decoder = tiny_decoder(latent_dim)
-    return np.log(
-        [weights @ np.exp(tiny_log_likelihood(x, nodes, decoder)) for x in all_images]
-    )
+    likelihoods = [
+        np.exp(tiny_log_likelihood(x, nodes, decoder)) for x in all_images
+    ]
+    return np.log([weights @ likelihood for likelihood in likelihoods])
 
 
 cost = {}
 for latent_dim, finest in [(1, 40), (2, 24), (3, 16), (4, 12)]:
+    tried = range(2, finest + 1)
     values = np.array(
-        [log_marginals_by_quadrature(latent_dim, n) for n in range(2, finest + 1)]
+        [log_marginals_by_quadrature(latent_dim, n) for n in tried]
     )
     error = np.abs(values - values[-1]).max(axis=1)
     n_needed = 2 + np.flatnonzero(error > 1e-3)[-1] + 1
     cost[latent_dim] = int(n_needed) ** latent_dim
 
+# %% tags=["check"]
 assert all(cost[j + 1] > 2 * cost[j] for j in (1, 2, 3))
-assert cost[4] > 100 * cost[1]
-print(
-    "checked: from J = 1 to J = 4 the cost grows over 100 times; decoder evaluations by J:",
-    cost,
+vh.check(
+    "J = 4 costs over 100 times as many decoder evaluations as J = 1",
+    cost[4],
+    100 * cost[1],
+    relation=">",
 )
 
-# %% mystnb={"image": {"alt": "Decoder evaluations for one image against the latent dimension J, on a logarithmic axis. Four measured points for J from 1 to 4 rise along a straight line, and its dashed continuation passes a million billion evaluations before J reaches 20."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Decoder evaluations for one image against the latent dimension J, on a logarithmic axis. Four measured points for J from 1 to 4 rise along a straight line, and its dashed continuation passes a million billion evaluations before J reaches 20."}}
 dims = np.array(list(cost))
 slope, intercept = np.polyfit(dims, np.log10(list(cost.values())), 1)
 line = np.arange(1, 21)
@@ -402,7 +443,14 @@ ax.set(
 ax.set_title("Quadrature: the price of one log p(x)")
 ax.legend()
 plt.show()
-assert 10 ** (intercept + slope * 20) > 1e16  # the number in the next sentence
+
+# %% tags=["check"]
+vh.check(
+    "at J = 20 the power of ten on the line is above 16",
+    intercept + slope * 20,
+    16,
+    relation=">",
+)
 
 # %% [markdown]
 # On a logarithmic axis the cost is close to a straight line. At the $J = 20$ of a common VAE, the line is above $10^{16}$ decoder evaluations, for one image and one value of
@@ -441,7 +489,8 @@ rng = np.random.default_rng(20)
 
 def random_mixture() -> np.ndarray:
     """The density of a random mixture of two Gaussians on the grid."""
-    weight, means, sds = rng.random(), rng.uniform(-3, 3, 2), rng.uniform(0.5, 1.5, 2)
+    weight = rng.random()
+    means, sds = rng.uniform(-3, 3, 2), rng.uniform(0.5, 1.5, 2)
     first, second = stats.norm.pdf(grid[:, None], means, sds).T
     return weight * first + (1 - weight) * second
 
@@ -456,11 +505,25 @@ forward = np.array([kl_on_grid(q, r) for q, r in pairs])
 backward = np.array([kl_on_grid(r, q) for q, r in pairs])
 to_itself = np.array([kl_on_grid(q, q) for q, _ in pairs])
 
-assert min(forward.min(), backward.min()) > 1e-4
-assert np.abs(to_itself).max() < 1e-12
-assert np.abs(forward - backward).max() > 0.1
-print("checked: 400 divergences are positive, 200 of a density to itself are zero")
-print("the two directions differ by more than 0.1 nats for some pairs")
+# %% tags=["check"]
+vh.check(
+    "400 divergences of different densities are above 0.0001 nats",
+    [*forward, *backward],
+    1e-4,
+    relation=">",
+)
+vh.check(
+    "200 divergences of a density to itself are zero",
+    to_itself,
+    0,
+    atol=1e-12,
+)
+vh.check(
+    "for some pairs the two directions differ by over 0.1 nats",
+    np.abs(forward - backward).max(),
+    0.1,
+    relation=">",
+)
 
 # %% [markdown]
 # No pair goes below zero, in either direction. Equal densities give exactly zero.
@@ -519,47 +582,56 @@ print("the two directions differ by more than 0.1 nats for some pairs")
 #
 # This is shorter, and section 1.8 builds on it. The first route tells you more: it says what the gap is.
 #
-# The next cell checks all of it in the tiny model, where quadrature gives each term separately: both forms of $\mathcal{L}$, the decomposition, and $\mathbb{E}_q[w] = p(x)$. The Gaussian $q$ is deliberately off.
+# The next cells check all of it in the tiny model, where quadrature gives each term separately: both forms of $\mathcal{L}$, the decomposition, and $\mathbb{E}_q[w] = p(x)$. The Gaussian $q$ is deliberately off.
 
 # %%
 mu, sigma = mean + 0.3, 0.8 * math.sqrt(variance)
 
 
 def log_q(z: float) -> float:
-    """log q(z | x) of the tiny model: a Gaussian that misses the posterior's mean and scale."""
+    """log q(z | x): a Gaussian that misses the posterior."""
     return stats.norm.logpdf(z, mu, sigma)
 
 
-def expect_under_q(function) -> float:
-    """Expectation of function(z) under q, by adaptive quadrature over 12 standard deviations each side."""
-    return integrate.quad(
-        lambda z: math.exp(log_q(z)) * function(z),
-        mu - 12 * sigma,
-        mu + 12 * sigma,
-        epsabs=1e-12,
-    )[0]
+def log_p_given(z: float) -> float:
+    """log p(x | z) of the tiny model for the image x_tiny."""
+    return tiny_log_likelihood(x_tiny, np.array([[z]]), tiny)[0]
 
 
 def log_joint(z: float) -> float:
     """log p(x, z) of the tiny model for the image x_tiny."""
-    return stats.norm.logpdf(z) + tiny_log_likelihood(x_tiny, np.array([[z]]), tiny)[0]
+    return stats.norm.logpdf(z) + log_p_given(z)
 
 
-elbo_1 = expect_under_q(lambda z: log_joint(z) - log_q(z))  # equation (1.6)
+def expect_under_q(function) -> float:
+    """Expectation of function(z) under q, over 12 standard deviations."""
+    low, high = mu - 12 * sigma, mu + 12 * sigma
+    return integral(lambda z: math.exp(log_q(z)) * function(z), low, high)
+
+
+# %%
+# The two forms of the ELBO, equations (1.6) and (1.7).
+elbo_1 = expect_under_q(lambda z: log_joint(z) - log_q(z))
 kl_to_prior = expect_under_q(lambda z: log_q(z) - stats.norm.logpdf(z))
-elbo_2 = -kl_to_prior + expect_under_q(
-    lambda z: tiny_log_likelihood(x_tiny, np.array([[z]]), tiny)[0]
-)  # (1.7)
-kl_to_posterior = expect_under_q(lambda z: log_q(z) - (log_joint(z) - math.log(p_x)))
+elbo_2 = -kl_to_prior + expect_under_q(log_p_given)
+
+# The gap of (1.5), and the average weight of (1.8).
+kl_to_posterior = expect_under_q(
+    lambda z: log_q(z) - (log_joint(z) - math.log(p_x))
+)
 mean_weight = expect_under_q(lambda z: math.exp(log_joint(z) - log_q(z)))
 
-assert abs(elbo_1 - elbo_2) < 1e-8
-assert abs(kl_to_posterior + elbo_1 - math.log(p_x)) < 1e-8
-assert kl_to_posterior > 0.05 and kl_to_prior > 0
-assert abs(mean_weight - p_x) < 1e-8
-print(
-    "checked: both forms of the ELBO agree, KL + ELBO = log p(x), and the mean weight is p(x) (below 1e-8)"
+# %% tags=["check"]
+assert kl_to_prior > 0
+vh.check("both forms of the ELBO agree", elbo_2, elbo_1, atol=1e-8)
+vh.check(
+    "KL to the posterior + ELBO = log p(x)",
+    kl_to_posterior + elbo_1,
+    math.log(p_x),
+    atol=1e-8,
 )
+vh.check("the gap is over 0.05 nats", kl_to_posterior, 0.05, relation=">")
+vh.check("the average weight is p(x)", mean_weight, p_x, atol=1e-8)
 
 # %% [markdown]
 # The identity holds for a model without a closed form, to the accuracy of the quadrature. The gap is positive, as it must be.
@@ -599,7 +671,7 @@ print(
 # p_\theta(z \mid x) = \mathcal{N}(\nu, P^{-1}), \qquad P = \frac{W^\top W}{s^2} + I, \qquad \nu = \frac{1}{s^2} P^{-1} W^\top (x - m). \tag{1.11}
 # $$
 #
-# The cell writes these down and checks them: (1.10) by integrating over $z$, and (1.11) by Bayes' rule at random points.
+# The cells write these down and check them: (1.10) by integrating over $z$, and (1.11) by Bayes' rule at random points.
 
 # %%
 W = np.array([[1.0, 0.6], [0.8, 0.9], [0.5, 0.7], [-0.3, 0.2], [0.9, 0.4]])
@@ -609,19 +681,27 @@ x = np.array([1.2, 0.5, 1.1, -0.4, 0.2])
 D, J = W.shape
 
 
-def log_marginal(x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float) -> float:
+def log_marginal(
+    x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float
+) -> float:
     """log p(x) of pPCA in nats, equation (1.10)."""
-    return stats.multivariate_normal.logpdf(x, m, W @ W.T + s**2 * np.eye(len(m)))
+    covariance = W @ W.T + s**2 * np.eye(len(m))
+    return stats.multivariate_normal.logpdf(x, m, covariance)
 
 
 def posterior(
     x: np.ndarray, W: np.ndarray, m: np.ndarray, s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [J] and precision [J, J] of p(z | x) of pPCA, equation (1.11)."""
+    """Mean [J] and precision [J, J] of p(z | x) of pPCA, (1.11)."""
     P = W.T @ W / s**2 + np.eye(W.shape[1])
     return np.linalg.solve(P, W.T @ (x - m)) / s**2, P
 
 
+nu, P = posterior(x, W, m, s)
+log_px = log_marginal(x, W, m, s)
+
+
+# %%
 def log_likelihood(
     x: np.ndarray, z: np.ndarray, W: np.ndarray, m: np.ndarray, s: float
 ) -> np.ndarray:
@@ -629,22 +709,26 @@ def log_likelihood(
     return stats.norm.logpdf(x, m + z @ W.T, s).sum(axis=-1)
 
 
-nu, P = posterior(x, W, m, s)
-log_px = log_marginal(x, W, m, s)
+# %% tags=["check"]
 nodes, node_weights = gauss_hermite(J, 60)
-by_quadrature = math.log(node_weights @ np.exp(log_likelihood(x, nodes, W, m, s)))
+likelihood = np.exp(log_likelihood(x, nodes, W, m, s))
 z = np.random.default_rng(2).normal(size=(50, J))
-log_prior = stats.norm.logpdf(z).sum(axis=1)
 by_bayes = (
-    log_prior
+    stats.norm.logpdf(z).sum(axis=1)
     + log_likelihood(x, z, W, m, s)
     - stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(P))
 )
-
-assert abs(by_quadrature - log_px) < 1e-8
-assert np.max(np.abs(by_bayes - log_px)) < 1e-10
-print(
-    "checked: log p(x) by quadrature (below 1e-8) and by Bayes' rule at 50 random codes (below 1e-10)"
+vh.check(
+    "quadrature gives the same log p(x)",
+    math.log(node_weights @ likelihood),
+    log_px,
+    atol=1e-8,
+)
+vh.check(
+    "so does Bayes' rule at each of 50 random codes",
+    by_bayes,
+    log_px,
+    atol=1e-10,
 )
 
 # %% [markdown]
@@ -687,39 +771,47 @@ print(
 def kl_gaussians(mu, S, nu, P) -> float:
     """KL(N(mu, S) || N(nu, inverse of P)) in nats, equation (1.14)."""
     quadratic = np.trace(P @ S) + (mu - nu) @ P @ (mu - nu)
-    return 0.5 * (
-        quadratic - len(mu) - np.linalg.slogdet(P)[1] - np.linalg.slogdet(S)[1]
-    )
+    log_det_P, log_det_S = np.linalg.slogdet(P)[1], np.linalg.slogdet(S)[1]
+    return 0.5 * (quadratic - len(mu) - log_det_P - log_det_S)
 
 
 def elbo_exact(x, W, m, s, mu, S) -> float:
-    """The ELBO of pPCA for q = N(mu, S) in nats: equation (1.15) minus (1.14) to the prior."""
+    """The ELBO of pPCA for q = N(mu, S) in nats.
+
+    Equation (1.15) minus (1.14), with the prior in the place of r.
+    """
     J = len(mu)
     squared_error = np.sum((x - m - W @ mu) ** 2) + np.trace(W @ S @ W.T)
-    reconstruction = -0.5 * len(x) * math.log(2 * math.pi * s**2) - squared_error / (
-        2 * s**2
-    )
+    log_constant = -0.5 * len(x) * math.log(2 * math.pi * s**2)
+    reconstruction = log_constant - squared_error / (2 * s**2)
     return reconstruction - kl_gaussians(mu, S, np.zeros(J), np.eye(J))
 
 
+# %% tags=["check"]
 rng = np.random.default_rng(3)
-errors, gaps = [], []
+gaps, bounds = [], []
 for _ in range(20):
     mu, factor = rng.normal(size=J), rng.normal(size=(J, J))
     S = factor @ factor.T + 0.1 * np.eye(J)
-    gap = kl_gaussians(mu, S, nu, P)
-    errors.append(gap + elbo_exact(x, W, m, s, mu, S) - log_px)
-    gaps.append(gap)
+    gaps.append(kl_gaussians(mu, S, nu, P))
+    bounds.append(elbo_exact(x, W, m, s, mu, S))
 
-assert np.max(np.abs(errors)) < 1e-10
-assert min(gaps) > 0
-assert abs(elbo_exact(x, W, m, s, nu, np.linalg.inv(P)) - log_px) < 1e-10
-print(
-    "checked: KL + ELBO = log p(x) for 20 arbitrary q, and the ELBO touches log p(x) at the posterior (below 1e-10)"
+vh.check(
+    "KL to the posterior + ELBO = log p(x) for 20 arbitrary q",
+    np.add(gaps, bounds),
+    log_px,
+    atol=1e-10,
+)
+vh.check("all 20 gaps are positive", gaps, 0, relation=">")
+vh.check(
+    "with q the posterior the bound is tight",
+    elbo_exact(x, W, m, s, nu, np.linalg.inv(P)),
+    log_px,
+    atol=1e-10,
 )
 
 # %% [markdown]
-# The decomposition (1.5) holds for good and bad $q$ alike. The last assert is the case of equality: with $q$ equal to the posterior, the bound is tight.
+# The decomposition (1.5) holds for good and bad $q$ alike. The last check is the case of equality: with $q$ equal to the posterior, the bound is tight.
 #
 # The other two expressions for the same number, by sampling: the average of $\log p_\theta(x, z) - \log q(z)$, equation (1.6), and Jensen's route, (1.8), where the average of the *weights* gives $p(x)$.
 
@@ -731,12 +823,26 @@ log_weights = (
     + log_likelihood(x, z, W, m, s)
     - stats.multivariate_normal.logpdf(z, mu, S)
 )
+weights = np.exp(log_weights)
 
-assert errors_off(log_weights, elbo_exact(x, W, m, s, mu, S)) < 4
-assert errors_off(np.exp(log_weights), math.exp(log_px)) < 4
-assert errors_off(log_weights, log_px) > 100
-print(
-    "checked: mean log-weight = ELBO, mean weight = p(x), each within 4 standard errors; the two are over 100 apart"
+# %% tags=["check"]
+vh.check(
+    "the mean log-weight is the ELBO",
+    log_weights.mean(),
+    elbo_exact(x, W, m, s, mu, S),
+    atol=4 * standard_error(log_weights),
+)
+vh.check(
+    "the mean weight is p(x)",
+    weights.mean(),
+    math.exp(log_px),
+    atol=4 * standard_error(weights),
+)
+vh.check(
+    "the mean log-weight is over 100 standard errors below log p(x)",
+    log_weights.mean(),
+    log_px - 100 * standard_error(log_weights),
+    relation="<",
 )
 
 # %% [markdown]
@@ -762,27 +868,39 @@ print(
 # Two consequences are worth a pause. The best variances are $1/P_{jj}$, the *conditional* variances of the posterior (all other codes held fixed). They are never larger than the marginal variances $(P^{-1})_{jj}$: by Cauchy–Schwarz with the unit vector $e_j$, $1 = (e_j^\top P^{1/2} P^{-1/2} e_j)^2 \le P_{jj} (P^{-1})_{jj}$. A diagonal $q$
 # fitted with this KL is too narrow, unless there is no tilt. And the gap depends on $\theta$: training $\theta$ on the bound will favour decoders whose posterior is easy for $q$.
 
-
 # %%
-def diagonal_elbo(parameters: np.ndarray) -> float:
-    """The ELBO of pPCA for a diagonal q; parameters = (means, log-variances)."""
-    return elbo_exact(x, W, m, s, parameters[:J], np.diag(np.exp(parameters[J:])))
+gap_formula = 0.5 * (np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])
+
+
+def minus_diagonal_elbo(parameters: np.ndarray) -> float:
+    """-ELBO of a diagonal q; parameters = (means, log-variances)."""
+    mu, S = parameters[:J], np.diag(np.exp(parameters[J:]))
+    return -elbo_exact(x, W, m, s, mu, S)
 
 
 found = optimize.minimize(
-    lambda parameters: -diagonal_elbo(parameters),
-    np.zeros(2 * J),
-    method="BFGS",
-    tol=1e-10,
+    minus_diagonal_elbo, np.zeros(2 * J), method="BFGS", tol=1e-10
 )
-gap_formula = 0.5 * (np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])
 
-assert np.max(np.abs(found.x[:J] - nu)) < 1e-4
-assert np.max(np.abs(np.exp(found.x[J:]) - 1 / np.diag(P))) < 1e-4
-assert abs((log_px + found.fun) - gap_formula) < 1e-8
-assert np.all(1 / np.diag(P) < np.diag(np.linalg.inv(P)))
-print(
-    f"checked: an optimiser finds the same q and the same gap (below 1e-8); the gap is {gap_formula:.3f} nats"
+# %% tags=["check"]
+vh.check("an optimiser finds the means ν", found.x[:J], nu, atol=1e-4)
+vh.check(
+    "it finds the variances 1 / P_jj",
+    np.exp(found.x[J:]),
+    1 / np.diag(P),
+    atol=1e-4,
+)
+vh.check(
+    "it ends with the gap of (1.16)",
+    log_px + found.fun,
+    gap_formula,
+    atol=1e-8,
+)
+vh.check(
+    "these variances are below the posterior's own",
+    1 / np.diag(P),
+    np.diag(np.linalg.inv(P)),
+    relation="<",
 )
 
 # %% [markdown]
@@ -794,15 +912,22 @@ print(
 _, R = np.linalg.eigh(W.T @ W)
 W_rotated = W @ R
 nu_rotated, P_rotated = posterior(x, W_rotated, m, s)
-best_diagonal = elbo_exact(
-    x, W_rotated, m, s, nu_rotated, np.diag(1 / np.diag(P_rotated))
-)
+S_rotated = np.diag(1 / np.diag(P_rotated))
+best_diagonal = elbo_exact(x, W_rotated, m, s, nu_rotated, S_rotated)
 
-assert abs(log_marginal(x, W_rotated, m, s) - log_px) < 1e-10
-assert abs(best_diagonal - log_px) < 1e-10
-assert gap_formula > 0.1
-print(
-    "checked: after the rotation log p(x) is unchanged and the best diagonal q has no gap (below 1e-10)"
+# %% tags=["check"]
+assert gap_formula > 0.1  # what the rotation takes away
+vh.check(
+    "the rotation does not change log p(x)",
+    log_marginal(x, W_rotated, m, s),
+    log_px,
+    atol=1e-10,
+)
+vh.check(
+    "after it the ELBO of the best diagonal q is log p(x)",
+    best_diagonal,
+    log_px,
+    atol=1e-10,
 )
 
 # %% [markdown]
@@ -819,25 +944,33 @@ print(
 #
 # The bound does not only touch the curve. It has the same slope. That is why climbing the bound climbs the likelihood. (Climbing in $\theta$ with $q$ fixed at the posterior is the M-step of EM.) Checked by finite differences in a factor $a$ that multiplies $W$.
 
-# %%
-S = np.linalg.inv(P)  # q is the posterior at a = 1, and stays there
-h = 1e-5
-slope_of_log_p = (
-    log_marginal(x, (1 + h) * W, m, s) - log_marginal(x, (1 - h) * W, m, s)
-) / (2 * h)
-slope_of_elbo = (
-    elbo_exact(x, (1 + h) * W, m, s, nu, S) - elbo_exact(x, (1 - h) * W, m, s, nu, S)
-) / (2 * h)
-slope_with_other_q = (
-    elbo_exact(x, (1 + h) * W, m, s, nu + 0.2, S)
-    - elbo_exact(x, (1 - h) * W, m, s, nu + 0.2, S)
-) / (2 * h)
 
-assert abs(slope_of_log_p - slope_of_elbo) < 1e-7
+# %%
+def derivative(function, a: float = 1.0, h: float = 1e-5) -> float:
+    """The derivative of function at a, by a central difference."""
+    return (function(a + h) - function(a - h)) / (2 * h)
+
+
+S = np.linalg.inv(P)  # q is the posterior at a = 1, and stays there
+slope_of_log_p = derivative(lambda a: log_marginal(x, a * W, m, s))
+slope_of_elbo = derivative(lambda a: elbo_exact(x, a * W, m, s, nu, S))
+slope_with_other_q = derivative(
+    lambda a: elbo_exact(x, a * W, m, s, nu + 0.2, S)
+)
+
+# %% tags=["check"]
 assert abs(slope_of_log_p) > 0.1
-assert abs(slope_of_log_p - slope_with_other_q) > 0.1
-print(
-    "checked: equal slopes at the posterior (below 1e-7); with another q the slopes differ by over 0.1"
+vh.check(
+    "with q the posterior, the ELBO has the slope of log p(x)",
+    slope_of_elbo,
+    slope_of_log_p,
+    atol=1e-7,
+)
+vh.check(
+    "with another q the slopes differ by over 0.1",
+    abs(slope_with_other_q - slope_of_log_p),
+    0.1,
+    relation=">",
 )
 
 # %% [markdown]
@@ -915,21 +1048,16 @@ print(
 # - **mean baseline**, $b = \mathbb{E}[f] = J(\mu^2 + 1)$: then $\kappa = -(\mu^2 + 1)$, and the variance grows like $J$;
 # - **best constant baseline**: (1.19) is a parabola in $\kappa$ with its lowest point at $\kappa = -(\mu^2 + 3)$. It still grows like $J$.
 #
-# The noise comes from the other $J - 1$ dimensions. They have nothing to do with $\mu_j$, but the score estimator sees only the total $f$ and cannot know which dimension earned it. The cell measures all four.
+# The noise comes from the other $J - 1$ dimensions. They have nothing to do with $\mu_j$, but the score estimator sees only the total $f$ and cannot know which dimension earned it. The cells measure all four.
 
 
 # %%
 def score_variance(J: int, mu: float, b: float) -> float:
-    """Variance of one entry of the score-function gradient with baseline b, equation (1.19)."""
+    """Variance of one entry of the score-function gradient, (1.19)."""
     kappa = (J - 1) * (mu**2 + 1) - b
-    return (
-        mu**4
-        + 14 * mu**2
-        + 15
-        + 2 * kappa * (mu**2 + 3)
-        + kappa**2
-        + (J - 1) * (4 * mu**2 + 2)
-    )
+    own = mu**4 + 14 * mu**2 + 15
+    others = (J - 1) * (4 * mu**2 + 2)
+    return own + 2 * kappa * (mu**2 + 3) + kappa**2 + others
 
 
 def baselines(J: int, mu: float) -> dict[str, float]:
@@ -941,38 +1069,42 @@ def baselines(J: int, mu: float) -> dict[str, float]:
     }
 
 
+# %%
 mu, dims = 0.5, [1, 2, 5, 10, 20, 50, 100]
 rng = np.random.default_rng(5)
 measured = {name: [] for name in ("none", "mean", "best", "pathwise")}
-worst_mean = worst_variance = 0.0
+off_mean, off_variance = [], []  # in standard errors
 for J_test in dims:
     epsilon = rng.normal(size=(40_000, J_test))
     z = mu + epsilon
     f = (z**2).sum(axis=1)
-    samples = {
-        name: (f - b) * epsilon[:, 0] for name, b in baselines(J_test, mu).items()
-    }
-    samples["pathwise"] = 2 * z[:, 0]
-    for name, gradient in samples.items():
-        exact = (
-            4.0
-            if name == "pathwise"
-            else score_variance(J_test, mu, baselines(J_test, mu)[name])
-        )
-        squared = (
-            gradient - 2 * mu
-        ) ** 2  # its mean is the variance: the exact gradient is 2 mu
-        worst_mean = max(worst_mean, errors_off(gradient, 2 * mu))
-        worst_variance = max(worst_variance, errors_off(squared, exact))
+    draws, exact = {"pathwise": 2 * z[:, 0]}, {"pathwise": 4.0}
+    for name, b in baselines(J_test, mu).items():
+        draws[name] = (f - b) * epsilon[:, 0]
+        exact[name] = score_variance(J_test, mu, b)
+    for name, gradient in draws.items():
+        error = gradient - 2 * mu  # the exact gradient is 2 mu
+        off_mean.append(error.mean() / standard_error(error))
+        squared = error**2  # its mean is the variance
+        distance = squared.mean() - exact[name]
+        off_variance.append(distance / standard_error(squared))
         measured[name].append(squared.mean())
 
-assert worst_mean < 4
-assert worst_variance < 4
-print(
-    "checked: all four estimators are unbiased and have the variance of (1.19), each within 4 standard errors, J = 1 to 100"
+# %% tags=["check"]
+vh.check(
+    "all 28 mean gradients lie within 4 standard errors of 2μ",
+    np.abs(off_mean),
+    4,
+    relation="<",
+)
+vh.check(
+    "all 28 variances lie within 4 standard errors of the exact ones",
+    np.abs(off_variance),
+    4,
+    relation="<",
 )
 
-# %% mystnb={"image": {"alt": "Variance of one gradient entry against the latent dimension J, both axes logarithmic. Without a baseline the variance rises with slope two, with the mean or the best baseline with slope one, and the pathwise gradient stays flat at 4. Measured points lie on the exact lines."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Variance of one gradient entry against the latent dimension J, both axes logarithmic. Without a baseline the variance rises with slope two, with the mean or the best baseline with slope one, and the pathwise gradient stays flat at 4. Measured points lie on the exact lines."}}
 fig, ax = plt.subplots()
 line = np.unique(np.round(np.logspace(0, 2, 40)).astype(int))
 series = [
@@ -988,7 +1120,13 @@ for name, label, colour, marker in series:
     )
     ax.loglog(dims, measured[name], marker, color=colour, label=label)
 ax.axhline(4, color=BLUE)
-ax.loglog(dims, measured["pathwise"], "D", color=BLUE, label="pathwise (section 1.4)")
+ax.loglog(
+    dims,
+    measured["pathwise"],
+    "D",
+    color=BLUE,
+    label="pathwise (section 1.4)",
+)
 ax.set(
     xlabel="latent dimension J",
     ylabel="variance of one gradient entry",
@@ -1052,7 +1190,7 @@ plt.show()
 # \frac{\partial}{\partial \mu} \mathbb{E}[f] = \mathbb{E}[f'(z)], \qquad \frac{\partial}{\partial \sigma} \mathbb{E}[f] = \mathbb{E}[\varepsilon f'(z)]. \tag{1.24}
 # $$
 #
-# Take $f(z) = z^2 + \sin z$. Its expectation is $\mu^2 + \sigma^2 + e^{-\sigma^2/2} \sin \mu$, which you can differentiate by hand. The cell checks (1.21) and (1.24) against that.
+# Take $f(z) = z^2 + \sin z$. Its expectation is $\mu^2 + \sigma^2 + e^{-\sigma^2/2} \sin \mu$, which you can differentiate by hand. The check compares (1.21) and (1.24) with that.
 
 # %%
 mu, sigma = 0.7, 1.3
@@ -1061,50 +1199,59 @@ epsilon = epsilon[:, 0]
 z = mu + sigma * epsilon
 f, slope = z**2 + np.sin(z), 2 * z + np.cos(z)
 
+over_noise = weights @ f  # right side of (1.21)
+d_mu = weights @ slope  # (1.24), first half
+d_sigma = weights @ (epsilon * slope)  # (1.24), second half
+
+# %% tags=["check"]
 damping = math.exp(-(sigma**2) / 2)
 exact = mu**2 + sigma**2 + damping * math.sin(mu)
 exact_d_mu = 2 * mu + damping * math.cos(mu)
 exact_d_sigma = 2 * sigma - sigma * damping * math.sin(mu)
-over_z = integrate.quad(
-    lambda z: stats.norm.pdf(z, mu, sigma) * (z**2 + math.sin(z)), -16, 16, epsabs=1e-12
-)[0]
-
-assert abs(weights @ f - over_z) < 1e-8  # both sides of (1.21)
-assert abs(over_z - exact) < 1e-8
-assert abs(weights @ slope - exact_d_mu) < 1e-10  # (1.24), first half
-assert abs(weights @ (epsilon * slope) - exact_d_sigma) < 1e-10  # (1.24), second half
-print(
-    "checked: averages over z and over the noise agree (below 1e-8), both gradients are exact (below 1e-10)"
+over_z = integral(
+    lambda z: stats.norm.pdf(z, mu, sigma) * (z**2 + math.sin(z)), -16, 16
 )
+
+vh.check(
+    "averages over z and over the noise agree",
+    over_noise,
+    over_z,
+    atol=1e-8,
+)
+vh.check("both are the closed form", over_z, exact, atol=1e-8)
+vh.check("the gradient in μ is exact", d_mu, exact_d_mu, atol=1e-10)
+vh.check("the gradient in σ is exact", d_sigma, exact_d_sigma, atol=1e-10)
 
 # %% [markdown]
 # In TensorFlow you do not write (1.24) yourself. Write `z = mu + sigma * epsilon` inside a `GradientTape`, which records the operations, and automatic differentiation applies the chain rule to them. If you sample first and forget how the sample came about, the path is cut.
 
 # %%
-mu_tf, sigma_tf = (
-    tf.Variable(mu, dtype=tf.float64),
-    tf.Variable(sigma, dtype=tf.float64),
-)
+mu_tf = tf.Variable(mu, dtype=tf.float64)
+sigma_tf = tf.Variable(sigma, dtype=tf.float64)
 noise = tf.constant(epsilon)
 with tf.GradientTape() as tape:
     z = mu_tf + sigma_tf * noise
     objective = tf.reduce_sum(weights * (z**2 + tf.sin(z)))
-d_mu, d_sigma = tape.gradient(objective, [mu_tf, sigma_tf])
+by_tape = tape.gradient(objective, [mu_tf, sigma_tf])
 
 with tf.GradientTape() as tape:
-    z = tf.stop_gradient(
-        mu_tf + sigma_tf * noise
-    )  # a sample that has forgotten where it came from
+    # A sample that has forgotten where it came from:
+    z = tf.stop_gradient(mu_tf + sigma_tf * noise)
     objective = tf.reduce_sum(weights * (z**2 + tf.sin(z)))
 cut = tape.gradient(objective, [mu_tf, sigma_tf])
 
-assert (
-    abs(d_mu.numpy() - exact_d_mu) < 1e-10
-    and abs(d_sigma.numpy() - exact_d_sigma) < 1e-10
+# %% tags=["check"]
+vh.check(
+    "through the noise the tape gives both exact gradients",
+    [gradient.numpy() for gradient in by_tape],
+    [exact_d_mu, exact_d_sigma],
+    atol=1e-10,
 )
-assert cut == [None, None]
-print(
-    "checked: the tape gives the exact gradients (below 1e-10) through the noise, and none when the path is cut"
+vh.check(
+    "gradients that the tape finds when the path is cut",
+    sum(gradient is not None for gradient in cut),
+    0,
+    relation="=",
 )
 
 # %% [markdown]
@@ -1133,23 +1280,54 @@ print(
 
 # %%
 u = np.random.default_rng(6).random(20_000)
-inverse_cdf = {  # name: (g(u), the target in SciPy)
-    "exponential": (-np.log(1 - u) / 1.7, stats.expon(scale=1 / 1.7)),
-    "Cauchy": (0.3 + 0.8 * np.tan(np.pi * (u - 0.5)), stats.cauchy(0.3, 0.8)),
-    "logistic": (0.3 + 0.8 * np.log(u / (1 - u)), stats.logistic(0.3, 0.8)),
-    "Rayleigh": (0.8 * np.sqrt(-2 * np.log(1 - u)), stats.rayleigh(scale=0.8)),
-    "Pareto": (1.2 * (1 - u) ** (-1 / 2.5), stats.pareto(2.5, scale=1.2)),
-    "Weibull": (1.2 * (-np.log(1 - u)) ** (1 / 2.5), stats.weibull_min(2.5, scale=1.2)),
-    "reciprocal": (0.5 * (4.0 / 0.5) ** u, stats.reciprocal(0.5, 4.0)),
-    "Gompertz": (np.log(1 - np.log(1 - u) / 0.6), stats.gompertz(0.6)),
-    "Gumbel": (0.3 - 0.8 * np.log(-np.log(u)), stats.gumbel_r(0.3, 0.8)),
+g_of_u = {
+    "exponential": -np.log(1 - u) / 1.7,
+    "Cauchy": 0.3 + 0.8 * np.tan(np.pi * (u - 0.5)),
+    "logistic": 0.3 + 0.8 * np.log(u / (1 - u)),
+    "Rayleigh": 0.8 * np.sqrt(-2 * np.log(1 - u)),
+    "Pareto": 1.2 * (1 - u) ** (-1 / 2.5),
+    "Weibull": 1.2 * (-np.log(1 - u)) ** (1 / 2.5),
+    "reciprocal": 0.5 * (4.0 / 0.5) ** u,
+    "Gompertz": np.log(1 - np.log(1 - u) / 0.6),
+    "Gumbel": 0.3 - 0.8 * np.log(-np.log(u)),
 }
-for name, (z, target) in inverse_cdf.items():
-    assert np.max(np.abs(target.cdf(z) - u)) < 1e-10, name  # F(g(u)) = u
-    assert stats.kstest(z, target.cdf).pvalue > 0.01, name
-    assert stats.kstest(1.25 * z, target.cdf).pvalue < 1e-6, name  # the test is sharp
-print(
-    f"checked: F(g(u)) = u (below 1e-10) and the Kolmogorov-Smirnov test for {len(inverse_cdf)} inverse CDFs"
+
+
+def p_values(pairs, stretch: float = 1.0) -> list[float]:
+    """p-values of the Kolmogorov–Smirnov test of (sample, target) pairs."""
+    return [stats.kstest(stretch * z, p.cdf).pvalue for z, p in pairs]
+
+
+# %% tags=["check"]
+targets = {
+    "exponential": stats.expon(scale=1 / 1.7),
+    "Cauchy": stats.cauchy(0.3, 0.8),
+    "logistic": stats.logistic(0.3, 0.8),
+    "Rayleigh": stats.rayleigh(scale=0.8),
+    "Pareto": stats.pareto(2.5, scale=1.2),
+    "Weibull": stats.weibull_min(2.5, scale=1.2),
+    "reciprocal": stats.reciprocal(0.5, 4.0),
+    "Gompertz": stats.gompertz(0.6),
+    "Gumbel": stats.gumbel_r(0.3, 0.8),
+}
+pairs = [(z, targets[name]) for name, z in g_of_u.items()]
+vh.check(
+    "F(g(u)) = u for nine inverse CDFs",
+    [target.cdf(z) for z, target in pairs],
+    u,
+    atol=1e-10,
+)
+vh.check(
+    "the nine samples pass the test, by p-value",
+    p_values(pairs),
+    0.01,
+    relation=">",
+)
+vh.check(
+    "stretched by a quarter, all nine fail it",
+    p_values(pairs, stretch=1.25),
+    1e-6,
+    relation="<",
 )
 
 # %% [markdown]
@@ -1162,14 +1340,19 @@ print(
 def pathwise_and_difference(
     objective, parameter: float, h: float = 1e-5
 ) -> tuple[float, float]:
-    """d objective / d parameter by the tape, and by a central difference with the same noise."""
+    """d objective / d parameter by the tape, and by a difference.
+
+    The central difference uses the same noise.
+    """
     variable = tf.Variable(parameter, dtype=tf.float64)
     with tf.GradientTape() as tape:
         value = objective(variable)
-    difference = objective(tf.constant(parameter + h, tf.float64)) - objective(
-        tf.constant(parameter - h, tf.float64)
+    higher, lower = (
+        objective(tf.constant(parameter + step, tf.float64)).numpy()
+        for step in (h, -h)
     )
-    return tape.gradient(value, variable).numpy(), difference.numpy() / (2 * h)
+    by_tape = tape.gradient(value, variable).numpy()
+    return by_tape, (higher - lower) / (2 * h)
 
 
 rate = 1.7
@@ -1179,11 +1362,24 @@ by_tape, by_difference = pathwise_and_difference(
 z = -np.log(1 - u) / rate
 per_sample = 2 * z * (-z / rate)  # f'(z) dz/dlambda
 
-assert abs(by_tape - by_difference) < 1e-6
-assert abs(by_tape - per_sample.mean()) < 1e-10
-assert errors_off(per_sample, -4 / rate**3) < 4
-print(
-    "checked: exponential, tape = finite difference (below 1e-6) = -4/rate^3 (within 4 standard errors)"
+# %% tags=["check"]
+vh.check(
+    "exponential: the tape agrees with the finite difference",
+    by_tape,
+    by_difference,
+    atol=1e-6,
+)
+vh.check(
+    "it is the average of f'(z) dz/dλ",
+    by_tape,
+    per_sample.mean(),
+    atol=1e-10,
+)
+vh.check(
+    "that average is −4/λ³ within 4 standard errors",
+    per_sample.mean(),
+    -4 / rate**3,
+    atol=4 * standard_error(per_sample),
 )
 
 # %% [markdown]
@@ -1202,43 +1398,72 @@ print(
 # %%
 rng = np.random.default_rng(7)
 n, mu, sigma = 20_000, 0.4, 1.6
-standard = {
-    "Laplace": (rng.laplace(size=n), stats.laplace(mu, sigma)),
-    "Student's t": (rng.standard_t(5, size=n), stats.t(5, mu, sigma)),
-    "logistic": (rng.logistic(size=n), stats.logistic(mu, sigma)),
-    "uniform": (rng.random(n), stats.uniform(mu, sigma)),
-    "triangular": (rng.triangular(0, 0.3, 1, size=n), stats.triang(0.3, mu, sigma)),
-    "Gaussian": (rng.normal(size=n), stats.norm(mu, sigma)),
+noises = {
+    "Laplace": rng.laplace(size=n),
+    "Student's t": rng.standard_t(5, size=n),
+    "logistic": rng.logistic(size=n),
+    "uniform": rng.random(n),
+    "triangular": rng.triangular(0, 0.3, 1, size=n),
+    "Gaussian": rng.normal(size=n),
 }
-for name, (epsilon, target) in standard.items():
-    assert stats.kstest(mu + sigma * epsilon, target.cdf).pvalue > 0.01, name
-    assert stats.kstest(mu + 1.25 * sigma * epsilon, target.cdf).pvalue < 1e-6, name
+location_scale = {name: mu + sigma * e for name, e in noises.items()}
 
-# Elliptical: a bivariate t with 5 degrees of freedom. With t = z - mu, t (A A^T)^-1 t / 2 has the F(2, 5) distribution.
+# Elliptical: a bivariate t with 5 degrees of freedom. With t = z - mu,
+# t (A A^T)^-1 t / 2 has the F(2, 5) distribution.
 A = np.array([[1.0, 0.0], [0.7, 0.5]])
-spherical = rng.normal(size=(n, 2)) / np.sqrt(rng.chisquare(5, size=(n, 1)) / 5)
+spherical = rng.normal(size=(n, 2))
+spherical /= np.sqrt(rng.chisquare(5, size=(n, 1)) / 5)
 z = mu + spherical @ A.T
+
+# %% tags=["check"]
 squared_length = ((z - mu) @ np.linalg.inv(A @ A.T) * (z - mu)).sum(axis=1)
-second_entry = stats.t(5, mu, math.sqrt(0.7**2 + 0.5**2))
-assert stats.kstest(squared_length / 2, stats.f(2, 5).cdf).pvalue > 0.01
-assert stats.kstest(z[:, 1], second_entry.cdf).pvalue > 0.01
-assert stats.kstest(1.25 * z[:, 1], second_entry.cdf).pvalue < 1e-6
-print("checked: Kolmogorov-Smirnov tests for seven location-scale families")
+targets = {
+    "Laplace": stats.laplace(mu, sigma),
+    "Student's t": stats.t(5, mu, sigma),
+    "logistic": stats.logistic(mu, sigma),
+    "uniform": stats.uniform(mu, sigma),
+    "triangular": stats.triang(0.3, mu, sigma),
+    "Gaussian": stats.norm(mu, sigma),
+}
+pairs = [(z, targets[name]) for name, z in location_scale.items()]
+pairs += [
+    (squared_length / 2, stats.f(2, 5)),
+    (z[:, 1], stats.t(5, mu, math.sqrt(0.7**2 + 0.5**2))),
+]
+vh.check(
+    "seven location-scale families pass the test, by p-value",
+    p_values(pairs),
+    0.01,
+    relation=">",
+)
+vh.check(
+    "stretched by a quarter, all seven fail it",
+    p_values(pairs, stretch=1.25),
+    1e-6,
+    relation="<",
+)
 
 # %% [markdown]
 # The gradient, for the Laplace distribution. Its variance is $2\sigma^2$, so $\mathbb{E}[z^2] = \mu^2 + 2\sigma^2$ and $\frac{d}{d\sigma} \mathbb{E}[z^2] = 4\sigma$.
 
-# %%
-epsilon = standard["Laplace"][0]
+# %% tags=["check"]
+epsilon = noises["Laplace"]
 by_tape, by_difference = pathwise_and_difference(
     lambda scale: tf.reduce_mean((mu + scale * epsilon) ** 2), sigma
 )
 per_sample = 2 * (mu + sigma * epsilon) * epsilon
 
-assert abs(by_tape - by_difference) < 1e-6
-assert errors_off(per_sample, 4 * sigma) < 4
-print(
-    "checked: Laplace, tape = finite difference (below 1e-6) = 4 sigma (within 4 standard errors)"
+vh.check(
+    "Laplace: the tape agrees with the finite difference",
+    by_tape,
+    by_difference,
+    atol=1e-6,
+)
+vh.check(
+    "the average of f'(z) dz/dσ is 4σ within 4 standard errors",
+    per_sample.mean(),
+    4 * sigma,
+    atol=4 * standard_error(per_sample),
 )
 
 # %% [markdown]
@@ -1260,7 +1485,7 @@ rng = np.random.default_rng(8)
 
 
 def gamma_by_sum(shape: int, rate: float = 1.0) -> np.ndarray:
-    """n gamma draws with integer shape, as sums of inverse-CDF exponentials."""
+    """n gamma draws with integer shape: sums of exponentials."""
     return (-np.log(1 - rng.random((n, shape))) / rate).sum(axis=1)
 
 
@@ -1269,32 +1494,42 @@ def chi_squared_by_sum(degrees: int) -> np.ndarray:
     return (rng.normal(size=(n, degrees)) ** 2).sum(axis=1)
 
 
-gammas = [gamma_by_sum(a) for a in (2, 3, 4)]
-composed = {
-    "log-normal": (
-        np.exp(0.2 + 0.7 * rng.normal(size=n)),
-        stats.lognorm(0.7, scale=math.exp(0.2)),
-    ),
-    "Erlang, integer gamma": (gamma_by_sum(3, rate=1.7), stats.gamma(3, scale=1 / 1.7)),
-    "chi-squared": (chi_squared_by_sum(4), stats.chi2(4)),
-    "beta": (gammas[0] / (gammas[0] + gammas[1]), stats.beta(2, 3)),
-    "Dirichlet, first entry": (
-        gammas[0] / (gammas[0] + gammas[1] + gammas[2]),
-        stats.beta(2, 7),
-    ),
-    "F": ((chi_squared_by_sum(4) / 4) / (chi_squared_by_sum(6) / 6), stats.f(4, 6)),
-}
-for name, (z, target) in composed.items():
-    assert stats.kstest(z, target.cdf).pvalue > 0.01, name
-    assert stats.kstest(1.25 * z, target.cdf).pvalue < 1e-6, name
-print(f"checked: Kolmogorov-Smirnov tests for {len(composed)} compositions")
+G2, G3, G4 = (gamma_by_sum(a) for a in (2, 3, 4))
+log_normal = np.exp(0.2 + 0.7 * rng.normal(size=n))
+erlang = gamma_by_sum(3, rate=1.7)  # a gamma with integer shape
+chi_squared = chi_squared_by_sum(4)
+beta = G2 / (G2 + G3)
+dirichlet_first = G2 / (G2 + G3 + G4)
+F = (chi_squared_by_sum(4) / 4) / (chi_squared_by_sum(6) / 6)
+
+# %% tags=["check"]
+pairs = [
+    (log_normal, stats.lognorm(0.7, scale=math.exp(0.2))),
+    (erlang, stats.gamma(3, scale=1 / 1.7)),
+    (chi_squared, stats.chi2(4)),
+    (beta, stats.beta(2, 3)),
+    (dirichlet_first, stats.beta(2, 7)),
+    (F, stats.f(4, 6)),
+]
+vh.check(
+    "six compositions pass the test, by p-value",
+    p_values(pairs),
+    0.01,
+    relation=">",
+)
+vh.check(
+    "stretched by a quarter, all six fail it",
+    p_values(pairs, stretch=1.25),
+    1e-6,
+    relation="<",
+)
 
 # %% [markdown]
 # The Dirichlet is tested through its first entry, whose marginal is a beta distribution with parameters $a_1$ and $a_2 + a_3$.
 #
 # The gradient, for the log-normal. Its mean is $e^{\mu + \sigma^2/2}$, so $\frac{d}{d\sigma} \mathbb{E}[z] = \sigma e^{\mu + \sigma^2/2}$.
 
-# %%
+# %% tags=["check"]
 mu, sigma = 0.2, 0.7
 epsilon = np.random.default_rng(9).normal(size=100_000)
 by_tape, by_difference = pathwise_and_difference(
@@ -1302,10 +1537,17 @@ by_tape, by_difference = pathwise_and_difference(
 )
 per_sample = epsilon * np.exp(mu + sigma * epsilon)
 
-assert abs(by_tape - by_difference) < 1e-6
-assert errors_off(per_sample, sigma * math.exp(mu + sigma**2 / 2)) < 4
-print(
-    "checked: log-normal, tape = finite difference (below 1e-6) = exact (within 4 standard errors)"
+vh.check(
+    "log-normal: the tape agrees with the finite difference",
+    by_tape,
+    by_difference,
+    atol=1e-6,
+)
+vh.check(
+    "the average of f'(z) dz/dσ is exact within 4 standard errors",
+    per_sample.mean(),
+    sigma * math.exp(mu + sigma**2 / 2),
+    atol=4 * standard_error(per_sample),
 )
 
 # %% [markdown]
@@ -1328,9 +1570,8 @@ print(
 # So: draw $z$ by *any* exact sampler, rejection included, and attach the derivative (1.26) to it. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, and builds the others on it. The check compares its derivative of a gamma sample, shape 2.5, with (1.26), where $\partial F / \partial \phi$ comes from a finite difference of SciPy's incomplete gamma function.
 
 # %%
-shape = tf.fill(
-    [2000], tf.constant(2.5, tf.float64)
-)  # a copy per sample: each sample gets its own derivative
+# A copy of the shape for each sample, so that each gets its derivative:
+shape = tf.fill([2000], tf.constant(2.5, tf.float64))
 with tf.GradientTape() as tape:
     tape.watch(shape)
     z = tfd.Gamma(shape, tf.constant(1.0, tf.float64)).sample(seed=[1, 2])
@@ -1341,20 +1582,32 @@ h = 1e-5
 dF_dalpha = (gammainc(2.5 + h, z) - gammainc(2.5 - h, z)) / (2 * h)
 dz_implicit = -dF_dalpha / stats.gamma(2.5).pdf(z)  # equation (1.26)
 
-assert np.max(np.abs(dz_by_tfp - dz_implicit)) < 1e-4
-assert (
-    errors_off(dz_by_tfp, 1.0) < 4
-)  # E[z] = shape / rate, so its derivative in the shape is 1
-assert stats.kstest(z, stats.gamma(2.5).cdf).pvalue > 0.01
-print(
-    "checked: TFP's gamma derivative is the implicit one (below 1e-4), and its mean is 1 (within 4 standard errors)"
+# %% tags=["check"]
+vh.check(
+    "TFP's derivative of 2,000 gamma samples is (1.26)",
+    dz_by_tfp,
+    dz_implicit,
+    atol=1e-4,
+)
+# E[z] = shape / rate, so its derivative in the shape is 1.
+vh.check(
+    "its average is 1 within 4 standard errors",
+    dz_by_tfp.mean(),
+    1,
+    atol=4 * standard_error(dz_by_tfp),
+)
+vh.check(
+    "the samples pass the test, by p-value",
+    p_values([(z, stats.gamma(2.5))]),
+    0.01,
+    relation=">",
 )
 
 # %% [markdown]
 # TFP tells you for each distribution whether gradients flow through its samples. **Discrete** distributions never have them: a Bernoulli sample jumps from 0 to 1, so its derivative is zero almost everywhere. There you need the score function, or a continuous relaxation ([Jang, Gu & Poole 2017](../book/bibliography.md); [Maddison, Mnih & Teh 2017](../book/bibliography.md)).
 
 # %%
-flows = [
+distributions = [
     tfd.Normal(0.0, 1.0),
     tfd.Laplace(0.0, 1.0),
     tfd.LogNormal(0.0, 1.0),
@@ -1364,13 +1617,18 @@ flows = [
     tfd.Dirichlet([1.0, 2.0]),
     tfd.StudentT(3.0, 0.0, 1.0),
     tfd.VonMises(0.0, 1.0),
+    tfd.Bernoulli(0.3),
+    tfd.Categorical([0.0, 1.0]),
+    tfd.Poisson(2.0),
 ]
-does_not = [tfd.Bernoulli(0.3), tfd.Categorical([0.0, 1.0]), tfd.Poisson(2.0)]
+names = {tfd.FULLY_REPARAMETERIZED: [], tfd.NOT_REPARAMETERIZED: []}
+for distribution in distributions:
+    names[distribution.reparameterization_type].append(distribution.name)
+flows, stops = names.values()
 
-assert all(d.reparameterization_type == tfd.FULLY_REPARAMETERIZED for d in flows)
-assert all(d.reparameterization_type == tfd.NOT_REPARAMETERIZED for d in does_not)
-print("gradients flow through:", ", ".join(d.name for d in flows))
-print("gradients stop at:     ", ", ".join(d.name for d in does_not))
+assert stops == ["Bernoulli", "Categorical", "Poisson"]
+print("gradients flow through:", ", ".join(flows))
+print("gradients stop at:     ", ", ".join(stops))
 
 # %% [markdown]
 # ## 1.5 The two estimators, the minibatch, and L = 1
@@ -1415,20 +1673,32 @@ mu, sigma = nu + np.array([0.3, -0.2]), np.array([0.7, 0.6])
 epsilon = np.random.default_rng(10).normal(size=(200_000, J))
 z = mu + sigma * epsilon
 log_p_x_given_z = log_likelihood(x, z, W, m, s)
+log_ratio = stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)
 kl = 0.5 * (mu**2 + sigma**2 - 1 - np.log(sigma**2)).sum()
-sgvb_a = log_p_x_given_z + (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(
-    axis=1
-)
-sgvb_b = log_p_x_given_z - kl
-delta = (-mu * sigma * epsilon + 0.5 * (1 - sigma**2) * (epsilon**2 - 1)).sum(axis=1)
-exact = elbo_exact(x, W, m, s, mu, np.diag(sigma**2))
 
-assert np.max(np.abs((sgvb_a - sgvb_b) - delta)) < 1e-10
-assert errors_off(delta**2, (mu**2 * sigma**2 + 0.5 * (1 - sigma**2) ** 2).sum()) < 4
-assert errors_off(sgvb_a, exact) < 4 and errors_off(sgvb_b, exact) < 4
-print(
-    "checked: A - B is the formula sample by sample (below 1e-10); both average to the exact ELBO (4 standard errors)"
+sgvb_a = log_p_x_given_z + log_ratio.sum(axis=1)  # (1.27)
+sgvb_b = log_p_x_given_z - kl  # (1.28)
+delta = -mu * sigma * epsilon + 0.5 * (1 - sigma**2) * (epsilon**2 - 1)
+delta = delta.sum(axis=1)  # (1.29)
+
+# %% tags=["check"]
+vh.check(
+    "A − B is (1.29), sample by sample", sgvb_a - sgvb_b, delta, atol=1e-10
 )
+vh.check(
+    "the variance of the difference is that of (1.29)",
+    np.mean(delta**2),
+    np.sum(mu**2 * sigma**2 + 0.5 * (1 - sigma**2) ** 2),
+    atol=4 * standard_error(delta**2),
+)
+exact = elbo_exact(x, W, m, s, mu, np.diag(sigma**2))
+for name, draws in (("A", sgvb_a), ("B", sgvb_b)):
+    vh.check(
+        f"{name} averages to the exact ELBO",
+        draws.mean(),
+        exact,
+        atol=4 * standard_error(draws),
+    )
 
 # %% [markdown]
 # ### Which one is quieter?
@@ -1450,8 +1720,10 @@ def draw_terms(
 ) -> tuple[np.ndarray, np.ndarray]:
     """log p(x | z) and Delta of (1.29) for n draws of the noise."""
     noise = rng.normal(size=(n, J))
-    terms = -q_mean * q_sd * noise + 0.5 * (1 - q_sd**2) * (noise**2 - 1)
-    return log_likelihood(x, q_mean + q_sd * noise, W, m, s), terms.sum(axis=1)
+    quadratic = 0.5 * (1 - q_sd**2) * (noise**2 - 1)
+    terms = -q_mean * q_sd * noise + quadratic
+    z = q_mean + q_sd * noise
+    return log_likelihood(x, z, W, m, s), terms.sum(axis=1)
 
 
 agreements, b_wins = [], []
@@ -1460,15 +1732,22 @@ for _ in range(60):
     b_value, difference = draw_terms(q_mean, q_sd)
     b_is_quieter = np.var(b_value) < np.var(b_value + difference)
     b_value, difference = draw_terms(q_mean, q_sd)
-    margin = np.cov(b_value, difference)[0, 1] + 0.5 * np.var(difference)
-    if abs(margin) > 0.2 * np.var(difference):  # else too close to call
+    spread = np.var(difference)
+    margin = np.cov(b_value, difference)[0, 1] + 0.5 * spread
+    if abs(margin) > 0.2 * spread:  # else too close to call
         agreements.append(b_is_quieter == (margin > 0))
         b_wins.append(b_is_quieter)
 
-assert len(agreements) >= 30 and all(agreements)
-assert 0 < sum(b_wins) < len(b_wins)
-print("checked: (1.30) names the quieter estimator for every q that is not too close")
-print("each of the two wins for some q")
+# %% tags=["check"]
+assert len(agreements) >= 30
+vh.check(
+    "(1.30) names the quieter one for every q that is not too close",
+    sum(agreements),
+    len(agreements),
+    relation="=",
+)
+vh.check("for some q B is the quieter one", sum(b_wins), 0, relation=">")
+vh.check("but not for all of them", sum(b_wins), len(b_wins), relation="<")
 
 # %% [markdown]
 # The paper says that B "typically" has less variance. It is not always so. Let $q$ be the exact posterior: then $p_\theta(x, z)/q(z) = p_\theta(x)$ for every $z$, so $\widetilde{\mathcal{L}}_A = \log p_\theta(x)$ with **no variance at all**, while B is still noisy. The errors of A's two noisy parts cancel.
@@ -1496,57 +1775,60 @@ print("each of the two wins for some q")
 # %%
 n, mu0, sigma0 = 50_000, 2.1, 0.6
 epsilon = tf.constant(np.random.default_rng(11).normal(size=n))
-target, prior = (
-    tfd.Normal(tf.constant(mu0, tf.float64), sigma0),
-    tfd.Normal(tf.constant(0.0, tf.float64), 1.0),
-)
+target = tfd.Normal(tf.constant(mu0, tf.float64), sigma0)
+prior = tfd.Normal(tf.constant(0.0, tf.float64), 1.0)
 
 
-def gradients(estimator: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values and per-sample gradients in mu and sigma where q equals the posterior (target)."""
-    mu, sigma = (
-        tf.fill([n], tf.constant(mu0, tf.float64)),
-        tf.fill([n], tf.constant(sigma0, tf.float64)),
-    )
+def gradients(estimator: str) -> list[np.ndarray]:
+    """Value, mu-gradient, sigma-gradient for each sample.
+
+    q is the posterior (target); estimator is "A", "B" or "path".
+    """
+    mu = tf.fill([n], tf.constant(mu0, tf.float64))
+    sigma = tf.fill([n], tf.constant(sigma0, tf.float64))
     with tf.GradientTape() as tape:
         tape.watch([mu, sigma])
         z = mu + sigma * epsilon
-        log_p_x_given_z = target.log_prob(z) - prior.log_prob(
-            z
-        )  # Bayes' rule, up to log p(x)
+        # log p(x | z) by Bayes' rule, up to log p(x):
+        value = target.log_prob(z) - prior.log_prob(z)
         if estimator == "B":
-            value = log_p_x_given_z - tfd.kl_divergence(tfd.Normal(mu, sigma), prior)
+            value -= tfd.kl_divergence(tfd.Normal(mu, sigma), prior)
         else:
             stop = tf.stop_gradient if estimator == "path" else tf.identity
-            value = (
-                log_p_x_given_z
-                + prior.log_prob(z)
-                - tfd.Normal(stop(mu), stop(sigma)).log_prob(z)
-            )
-    return value.numpy(), *(g.numpy() for g in tape.gradient(value, [mu, sigma]))
+            q = tfd.Normal(stop(mu), stop(sigma))
+            value += prior.log_prob(z) - q.log_prob(z)
+    return [t.numpy() for t in (value, *tape.gradient(value, [mu, sigma]))]
 
 
 value_a, mu_a, sigma_a = gradients("A")
 value_b, mu_b, sigma_b = gradients("B")
-value_path, mu_path, sigma_path = gradients("path")
+_, mu_path, sigma_path = gradients("path")
+
+# %% tags=["check"]
 c = 1 / sigma0 - sigma0
-assert (
-    np.ptp(value_a) < 1e-10
-    and errors_off(value_b**2, mu0**2 * sigma0**2 + 0.5 * (1 - sigma0**2) ** 2) < 4
-)
-assert errors_off(mu_a**2, 1 / sigma0**2) < 4 and errors_off(mu_b**2, c**2) < 4
-assert (
-    errors_off(sigma_a**2, 2 / sigma0**2) < 4
-    and errors_off(sigma_b**2, 2 * c**2 + mu0**2) < 4
-)
-assert np.max(np.abs([mu_path, sigma_path])) < 1e-10
-assert (
-    mu_b.var() < mu_a.var()
-    and sigma_a.var() < sigma_b.var()
-    and mu0**2 > 2 * (2 - sigma0**2)
-)
-print(
-    "checked: six variances as in the table (4 standard errors); here B wins for mu, A wins for sigma, the path gradient is 0"
+var_delta = mu0**2 * sigma0**2 + 0.5 * (1 - sigma0**2) ** 2
+vh.check("the value of A does not vary", np.ptp(value_a), 0, atol=1e-10)
+for name, draws, variance_in_table in (
+    ("the value of B", value_b, var_delta),
+    ("the μ-gradient of A", mu_a, 1 / sigma0**2),
+    ("the μ-gradient of B", mu_b, c**2),
+    ("the σ-gradient of A", sigma_a, 2 / sigma0**2),
+    ("the σ-gradient of B", sigma_b, 2 * c**2 + mu0**2),
+):
+    vh.check(
+        f"{name} has the variance in the table",
+        np.mean(draws**2),  # each has the mean zero
+        variance_in_table,
+        atol=4 * standard_error(draws**2),
+    )
+vh.check("B is quieter in μ", mu_b.var(), mu_a.var(), relation="<")
+assert mu0**2 > 2 * (2 - sigma0**2)
+vh.check("A is quieter in σ", sigma_a.var(), sigma_b.var(), relation="<")
+vh.check(
+    "the path gradient is zero, sample by sample",
+    [mu_path, sigma_path],
+    0,
+    atol=1e-10,
 )
 
 # %% [markdown]
@@ -1571,18 +1853,29 @@ print(
 # With $N = 8$ and $M = 3$ there are only 56 minibatches, so the average over all of them is exact.
 
 # %%
-bounds = np.random.default_rng(12).normal(
-    -100, 10, size=8
-)  # eight data points with made-up ELBOs
+# Eight data points with made-up ELBOs:
+bounds = np.random.default_rng(12).normal(-100, 10, size=8)
 N, M = 8, 3
 estimates = np.array(
-    [N / M * bounds[list(batch)].sum() for batch in itertools.combinations(range(N), M)]
+    [
+        N / M * bounds[list(batch)].sum()
+        for batch in itertools.combinations(range(N), M)
+    ]
 )
 
-assert abs(estimates.mean() - bounds.sum()) < 1e-9
-assert abs(estimates.var() - N**2 / M * (1 - M / N) * bounds.var(ddof=1)) < 1e-8
-print(
-    f"checked: over all {len(estimates)} minibatches the mean is the full sum (below 1e-9), the variance is (1.32)"
+# %% tags=["check"]
+assert len(estimates) == 56
+vh.check(
+    "the mean over all 56 minibatches is the full sum",
+    estimates.mean(),
+    bounds.sum(),
+    atol=1e-9,
+)
+vh.check(
+    "their variance is (1.32)",
+    estimates.var(),
+    N**2 / M * (1 - M / N) * bounds.var(ddof=1),
+    atol=1e-8,
 )
 
 # %% [markdown]
@@ -1609,53 +1902,59 @@ print(
 rng = np.random.default_rng(13)
 N = 1000
 data = m + rng.normal(size=(N, J)) @ W.T + s * rng.normal(size=(N, D))
-encoder = (
-    0.5 * np.linalg.solve(P, W.T) / s**2
-)  # posterior means, halved: an encoder on its way
+# Posterior means, halved: an encoder on its way.
+encoder = 0.5 * np.linalg.solve(P, W.T) / s**2
 means, sigma = (data - m) @ encoder.T, 1 / np.sqrt(np.diag(P))
 
 
 def decoder_gradient(i: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
-    """d log p(x | z) / d W_00 for data points i and noise [..., J]: (x - m - W z)_0 z_0 / s^2."""
+    """d log p(x | z) / d W_00 = (x - m - W z)_0 z_0 / s^2.
+
+    For data points i and noise epsilon [..., J].
+    """
     z = means[i] + sigma * epsilon
     return (data[i, 0] - m[0] - z @ W[0]) * z[..., 0] / s**2
 
 
-splits = [
-    (1, 100),
-    (2, 50),
-    (5, 20),
-    (10, 10),
-    (20, 5),
-    (50, 2),
-    (100, 1),
-]  # (L, M), all with L M = 100
+# %%
+nodes, node_weights = gauss_hermite(J, 8)  # exact for this polynomial
+values = decoder_gradient(np.arange(N)[:, None], nodes[None])  # [N, nodes]
+noise_free = values @ node_weights
+V_x = noise_free.var()
+V_noise = (values**2 @ node_weights - noise_free**2).mean()
+
+# Pairs (L, M), all with L M = 100.
+splits = [(L, 100 // L) for L in (1, 2, 5, 10, 20, 50, 100)]
+predicted = np.array([V_x / M + V_noise / (L * M) for L, M in splits])
+
 repeats = 4000
 variance = []
 for L, M in splits:
-    i = np.broadcast_to(rng.integers(N, size=(repeats, M, 1)), (repeats, M, L))
-    variance.append(
-        decoder_gradient(i, rng.normal(size=(repeats, M, L, J)))
-        .mean(axis=(1, 2))
-        .var(ddof=1)
-    )
+    i = rng.integers(N, size=(repeats, M, 1))
+    i = np.broadcast_to(i, (repeats, M, L))
+    draws = decoder_gradient(i, rng.normal(size=(repeats, M, L, J)))
+    variance.append(draws.mean(axis=(1, 2)).var(ddof=1))
 
-nodes, node_weights = gauss_hermite(J, 8)  # exact for polynomials of this degree
-values = decoder_gradient(np.arange(N)[:, None], nodes[None])  # [N, nodes]
-V_x = (values @ node_weights).var()
-V_noise = (values**2 @ node_weights - (values @ node_weights) ** 2).mean()
-predicted = np.array([V_x / M + V_noise / (L * M) for L, M in splits])
-
-assert np.all(np.abs(np.array(variance) / predicted - 1) < 0.15)
-assert variance[0] == min(variance) and variance[-1] > 10 * variance[0]
-print(
-    f"checked: seven measured variances within 15% of (1.33); V_x = {V_x:.2f}, V_noise = {V_noise:.2f} (squared gradient units)"
+# %% tags=["check"]
+vh.check(
+    "seven measured variances are within 15% of (1.33)",
+    variance,
+    predicted,
+    rtol=0.15,
+)
+vh.check("L = 1 has the smallest", variance[0], variance[1:], relation="<")
+vh.check(
+    "L = 100 has over 10 times as much",
+    variance[-1],
+    10 * variance[0],
+    relation=">",
 )
 
-# %% mystnb={"image": {"alt": "Two panels. Left: at a fixed budget of 100 decoder passes the variance of a gradient entry rises steeply with L, lowest at L = 1. Right: at M = 100, raising L from 1 to 20 lowers the variance only to the floor set by the spread over data points."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels. Left: at a fixed budget of 100 decoder passes the variance of a gradient entry rises steeply with L, lowest at L = 1. Right: at M = 100, raising L from 1 to 20 lowers the variance only to the floor set by the spread over data points."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
-left.loglog([L for L, _ in splits], predicted, color=SKY, label="equation (1.33)")
-left.loglog([L for L, _ in splits], variance, "o", color=BLUE, label="measured")
+ls = [L for L, _ in splits]
+left.loglog(ls, predicted, color=SKY, label="equation (1.33)")
+left.loglog(ls, variance, "o", color=BLUE, label="measured")
 left.set(
     xlabel="samples per data point L (M = 100 / L)",
     ylabel="variance of one gradient entry",
@@ -1671,7 +1970,10 @@ right.plot(
     label="variance at M = 100",
 )
 right.axhline(
-    V_x / 100, color=ORANGE, linestyle="--", label="floor from the data, V_x / M"
+    V_x / 100,
+    color=ORANGE,
+    linestyle="--",
+    label="floor from the data, V_x / M",
 )
 right.set(
     xlabel="samples per data point L (cost: 100 L)",
@@ -1747,65 +2049,86 @@ plt.show()
 
 # %%
 def minus_kl(mu: np.ndarray, log_variance: np.ndarray) -> float:
-    """-KL(N(mu, diag(exp(log_variance))) || N(0, I)) in nats, equation (1.35)."""
+    """-KL(N(mu, diag(exp(log_variance))) || N(0, I)) in nats, (1.35)."""
     return 0.5 * np.sum(1 + log_variance - mu**2 - np.exp(log_variance))
 
 
+# %% tags=["check"]
 rng = np.random.default_rng(14)
 mu, log_variance = rng.normal(size=5), rng.normal(-1, 1, size=5)
 sigma = np.exp(0.5 * log_variance)
-closed_form = minus_kl(mu, log_variance)
 by_tfp = -tfd.kl_divergence(
     tfd.MultivariateNormalDiag(mu, sigma),
     tfd.MultivariateNormalDiag(np.zeros(5), np.ones(5)),
 ).numpy()
 z = mu + sigma * rng.normal(size=(200_000, 5))
-by_monte_carlo = (stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)).sum(axis=1)
+log_ratio = stats.norm.logpdf(z) - stats.norm.logpdf(z, mu, sigma)
+draws = log_ratio.sum(axis=1)
 
-assert abs(closed_form - by_tfp) < 1e-10
-assert errors_off(by_monte_carlo, closed_form) < 3
-assert minus_kl(np.zeros(5), np.zeros(5)) == 0
-print(
-    "checked: closed form = TFP (below 1e-10) = Monte Carlo (within 3 standard errors)"
+vh.check(
+    "TFP gives the same −KL",
+    by_tfp,
+    minus_kl(mu, log_variance),
+    atol=1e-10,
+)
+vh.check(
+    "sampling gives it within 3 standard errors",
+    draws.mean(),
+    minus_kl(mu, log_variance),
+    atol=3 * standard_error(draws),
+)
+vh.check(
+    "it is zero where q is the prior",
+    minus_kl(np.zeros(5), np.zeros(5)),
+    0,
+    relation="=",
 )
 
 # %% [markdown]
 # The general pair (1.34) deserves its own check, because nothing in (1.35) tests $\sigma_2$. Quadrature does.
 
-# %%
+# %% tags=["check"]
 mu_1, sigma_1, mu_2, sigma_2 = 0.4, 0.7, -0.3, 1.5
-formula = (
-    math.log(sigma_2 / sigma_1)
-    + (sigma_1**2 + (mu_1 - mu_2) ** 2) / (2 * sigma_2**2)
-    - 0.5
-)
+squares = sigma_1**2 + (mu_1 - mu_2) ** 2
+formula = math.log(sigma_2 / sigma_1) + squares / (2 * sigma_2**2) - 0.5
 q, r = stats.norm(mu_1, sigma_1), stats.norm(mu_2, sigma_2)
-by_quadrature = integrate.quad(
-    lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)), -12, 12, epsabs=1e-12
-)[0]
-reversed_kl = integrate.quad(
-    lambda z: r.pdf(z) * (r.logpdf(z) - q.logpdf(z)), -20, 20, epsabs=1e-12
-)[0]
+by_quadrature = integral(
+    lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)), -12, 12
+)
+swapped = integral(
+    lambda z: r.pdf(z) * (r.logpdf(z) - q.logpdf(z)), -20, 20
+)
 
-assert abs(formula - by_quadrature) < 1e-8
-assert abs(reversed_kl - by_quadrature) > 0.5  # KL is not symmetric
-print(
-    "checked: the general formula (below 1e-8); the KL with its arguments swapped differs by more than 0.5 nats"
+vh.check("quadrature gives (1.34)", by_quadrature, formula, atol=1e-8)
+vh.check(
+    "with its arguments swapped the KL differs by over 0.5 nats",
+    abs(swapped - by_quadrature),
+    0.5,
+    relation=">",
 )
 
 # %% [markdown]
-# Two slips are common in published code, and both still train. One writes $(\log \sigma)^2$ for $\log(\sigma^2)$. The other feeds $\log \sigma$ where the formula wants $\log \sigma^2$. The cell shows what they do: the "KL" of the first is negative for some $q$, so the "bound" is no bound; the second is a different regulariser.
+# Two slips are common in published code, and both still train. One writes $(\log \sigma)^2$ for $\log(\sigma^2)$. The other feeds $\log \sigma$ where the formula wants $\log \sigma^2$. The check shows what they do: the "KL" of the first is negative for some $q$, so the "bound" is no bound; the second is a different regulariser.
 
 # %%
 sigma = 0.5
 right = -minus_kl(np.zeros(1), np.array([math.log(sigma**2)]))
 square_outside = -0.5 * (1 + math.log(sigma) ** 2 - sigma**2)
-log_sigma_for_log_variance = -minus_kl(np.zeros(1), np.array([math.log(sigma)]))
+log_sigma = -minus_kl(np.zeros(1), np.array([math.log(sigma)]))
 
-assert square_outside < 0 < log_sigma_for_log_variance < right
-print(
-    f"KL at mu = 0, sigma = 0.5: {right:.3f} nats; with (log sigma)^2: {square_outside:.3f}; "
-    f"with log sigma for log sigma^2: {log_sigma_for_log_variance:.3f}"
+# %% tags=["check"]
+assert log_sigma > 0
+vh.check(
+    'with (log σ)² the "KL" of μ = 0, σ = 0.5 is negative',
+    square_outside,
+    0,
+    relation="<",
+)
+vh.check(
+    "with log σ for log σ² it is less than the KL",
+    log_sigma,
+    right,
+    relation="<",
 )
 
 # %% [markdown]
@@ -1815,7 +2138,7 @@ print(
 #
 # And the bound can reach it with a *diagonal* $q$: by (1.16) the gap is zero for the rotation that makes $W^\top W$ diagonal, and by (1.10) rotating costs no likelihood. So the maximum of the ELBO equals the maximum of the likelihood ([Lucas et al. 2019](../book/bibliography.md)).
 #
-# The cell runs the five steps above with SGVB-B, $M = 100$, $L = 1$, on the 1000 points of section 1.5. The encoder is linear. Its log-variance is a free vector, because (1.11) says that the posterior covariance of pPCA does not depend on $x$.
+# The cells run the five steps above with SGVB-B, $M = 100$, $L = 1$, on the 1000 points of section 1.5. The encoder is linear. Its log-variance is a free vector, because (1.11) says that the posterior covariance of pPCA does not depend on $x$.
 
 # %%
 rng = np.random.default_rng(15)
@@ -1831,43 +2154,47 @@ theta = {
     "m": initial(D),
     "log_s": tf.Variable(0.0, dtype=tf.float64),
 }
-phi = {"A": initial(D, J), "a": initial(J), "log_variance": tf.Variable(np.zeros(J))}
+phi = {
+    "A": initial(D, J),
+    "a": initial(J),
+    "log_variance": tf.Variable(np.zeros(J)),
+}
 parameters = [*theta.values(), *phi.values()]
 optimizer = tf.keras.optimizers.Adam(
     tf.keras.optimizers.schedules.CosineDecay(0.02, 3000)
 )
 
 
+# %%
 @tf.function
 def aevb_step(x: tf.Tensor, epsilon: tf.Tensor) -> tf.Tensor:
-    """One update on a minibatch x [M, D] with noise epsilon [M, J]: SGVB-B, equation (1.28), with L = 1."""
+    """One update on a minibatch x [M, D] with noise epsilon [M, J].
+
+    SGVB-B, equation (1.28), with L = 1.
+    """
     with tf.GradientTape() as tape:
         mu = x @ phi["A"] + phi["a"]
         log_variance = phi["log_variance"]
         z = mu + tf.exp(0.5 * log_variance) * epsilon
         likelihood = tfd.Normal(
-            z @ tf.transpose(theta["W"]) + theta["m"], tf.exp(theta["log_s"])
+            z @ tf.transpose(theta["W"]) + theta["m"],
+            tf.exp(theta["log_s"]),
         )
         reconstruction = tf.reduce_sum(likelihood.log_prob(x), axis=1)
-        minus_kl = 0.5 * tf.reduce_sum(
-            1 + log_variance - mu**2 - tf.exp(log_variance), axis=1
-        )
-        loss = -tf.reduce_mean(
-            reconstruction + minus_kl
-        )  # the mean over the minibatch: (1.31) divided by N
-    optimizer.apply_gradients(
-        zip(tape.gradient(loss, parameters), parameters, strict=True)
-    )
+        terms = 1 + log_variance - mu**2 - tf.exp(log_variance)
+        minus_kl = 0.5 * tf.reduce_sum(terms, axis=1)
+        # The mean over the minibatch: (1.31) divided by N.
+        loss = -tf.reduce_mean(reconstruction + minus_kl)
+    slopes = tape.gradient(loss, parameters)
+    optimizer.apply_gradients(zip(slopes, parameters, strict=True))
     return -loss
 
 
-estimates = [
-    aevb_step(
-        data[rng.choice(N, 100, replace=False)], rng.normal(size=(100, J))
-    ).numpy()
-    for _ in range(3000)
-]
-print("ran 3000 updates of AEVB")
+# %%
+estimates = []
+for _ in range(3000):
+    batch = data[rng.choice(N, 100, replace=False)]
+    estimates.append(aevb_step(batch, rng.normal(size=(100, J))).numpy())
 
 # %% [markdown]
 # Now the judgement, with nothing sampled: the exact ELBO of the trained pair, averaged over the data, against the exact maximum of the average log-likelihood.
@@ -1881,11 +2208,8 @@ maximum = stats.multivariate_normal.logpdf(
     data, data.mean(axis=0), U @ np.diag(kept) @ U.T
 ).mean()
 
-W_found, m_found, s_found = (
-    theta["W"].numpy(),
-    theta["m"].numpy(),
-    math.exp(theta["log_s"].numpy()),
-)
+W_found, m_found = theta["W"].numpy(), theta["m"].numpy()
+s_found = math.exp(theta["log_s"].numpy())
 q_means = data @ phi["A"].numpy() + phi["a"].numpy()
 q_covariance = np.diag(np.exp(phi["log_variance"].numpy()))
 reached = np.mean(
@@ -1894,23 +2218,51 @@ reached = np.mean(
         for x_i, mean_i in zip(data, q_means, strict=True)
     ]
 )
-column_1, column_2 = W_found.T
-cosine = column_1 @ column_2 / np.linalg.norm(column_1) / np.linalg.norm(column_2)
 
-assert maximum - 0.01 < reached < maximum
-assert abs(cosine) < 0.1
-assert abs(s_found**2 / best_variance - 1) < 0.03
-print(
-    f"checked: AEVB reaches the maximum log-likelihood, {maximum:.2f} nats per point, from below, to within 0.01 nats"
+# %% tags=["check"]
+vh.check(
+    "AEVB reaches the maximum log-likelihood to within 0.01 nats",
+    reached,
+    maximum,
+    atol=0.01,
+)
+vh.check(
+    "the bound stays below the maximum", maximum - reached, 0, relation=">"
+)
+vh.check(
+    "the noise variance is the mean of the last eigenvalues",
+    s_found**2,
+    best_variance,
+    rtol=0.03,
+)
+column_1, column_2 = W_found.T / np.linalg.norm(W_found.T, axis=1)[:, None]
+vh.check(
+    "the cosine between the columns of W is zero",
+    column_1 @ column_2,
+    0,
+    atol=0.1,
 )
 
-# %% mystnb={"image": {"alt": "The minibatch estimate of the ELBO against the update, in nats per data point: a noisy band that climbs within a few hundred updates and then scatters around the dashed line of the exact maximum log-likelihood."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "The minibatch estimate of the ELBO against the update, in nats per data point: a noisy band that climbs within a few hundred updates and then scatters around the dashed line of the exact maximum log-likelihood."}}
 fig, ax = plt.subplots()
-ax.plot(estimates, color=SKY, linewidth=0.5, label="minibatch estimate, M = 100, L = 1")
+ax.plot(
+    estimates,
+    color=SKY,
+    linewidth=0.5,
+    label="minibatch estimate, M = 100, L = 1",
+)
 smooth = np.convolve(estimates, np.ones(100) / 100, mode="valid")
-ax.plot(np.arange(99, 3000), smooth, color=BLUE, label="mean of the last 100 updates")
+ax.plot(
+    np.arange(99, 3000),
+    smooth,
+    color=BLUE,
+    label="mean of the last 100 updates",
+)
 ax.axhline(
-    maximum, color=ORANGE, linestyle="--", label="maximum log-likelihood, closed form"
+    maximum,
+    color=ORANGE,
+    linestyle="--",
+    label="maximum log-likelihood, closed form",
 )
 ax.set(
     xlabel="update",
@@ -1949,28 +2301,33 @@ plt.show()
 
 # %%
 logits = np.random.default_rng(16).normal(size=(100, 6)) * 3
-pixels = np.random.default_rng(17).integers(0, 2, size=(100, 6)).astype(float)
-from_logits = (pixels * logits - np.logaddexp(0, logits)).sum(axis=1)  # (1.37)
+pixels = np.random.default_rng(17).integers(0, 2, size=(100, 6)) * 1.0
 y = expit(logits)
-from_means = (pixels * np.log(y) + (1 - pixels) * np.log(1 - y)).sum(axis=1)  # (1.36)
-by_tfp = tf.reduce_sum(
-    tfd.Bernoulli(logits=tf.constant(logits)).log_prob(tf.constant(pixels)), axis=1
-).numpy()
+from_means = pixels * np.log(y) + (1 - pixels) * np.log(1 - y)
+from_means = from_means.sum(axis=1)  # (1.36)
+from_logits = pixels * logits - np.logaddexp(0, logits)
+from_logits = from_logits.sum(axis=1)  # (1.37)
 
-assert np.max(np.abs(from_logits - from_means)) < 1e-10
-assert np.max(np.abs(from_logits - by_tfp)) < 1e-10
+# In float32, a white pixel with the logit 20:
+one, logit = tf.constant(1.0), tf.constant(20.0)
+clipped = tf.clip_by_value(tf.sigmoid(logit), 1e-8, 1 - 1e-8)
+black = (1 - one) * tf.math.log(1 - clipped)
+clipped_form = (one * tf.math.log(clipped) + black).numpy()
+logits_form = (one * logit - tf.nn.softplus(logit)).numpy()
 
-clipped = tf.clip_by_value(
-    tf.sigmoid(tf.constant(20.0)), 1e-8, 1 - 1e-8
-)  # float32, and the pixel is 1
-one = tf.constant(1.0)
-assert np.isnan(
-    (one * tf.math.log(clipped) + (1 - one) * tf.math.log(1 - clipped)).numpy()
+# %% tags=["check"]
+decoder = tfd.Bernoulli(logits=tf.constant(logits))
+by_tfp = decoder.log_prob(pixels).numpy().sum(axis=1)
+vh.check("both forms agree", from_logits, from_means, atol=1e-10)
+vh.check("TFP gives the same", by_tfp, from_logits, atol=1e-10)
+vh.check(
+    "clipped in float32, 1 − y is zero all the same",
+    (1 - clipped).numpy(),
+    0,
+    relation="=",
 )
-assert abs((one * 20.0 - tf.nn.softplus(20.0)).numpy()) < 1e-6
-print(
-    "checked: both forms and TFP agree (below 1e-10); in float32 the clipped form is NaN at logit 20, the logits form is not"
-)
+assert np.isnan(clipped_form)
+vh.check("in logits log p is zero", logits_form, 0, atol=1e-6)
 
 # %% [markdown]
 # ### Gaussian
@@ -1990,42 +2347,54 @@ print(
 # %%
 rng = np.random.default_rng(18)
 z, hidden, pixels = rng.normal(size=2), 8, rng.normal(size=6)
-W3, W4, W5 = (
-    rng.normal(size=(hidden, 2)),
-    rng.normal(size=(6, hidden)),
-    0.3 * rng.normal(size=(6, hidden)),
-)
-b3, b4, b5 = rng.normal(size=hidden), rng.normal(size=6), rng.normal(size=6)
+W3, W4 = rng.normal(size=(hidden, 2)), rng.normal(size=(6, hidden))
+W5 = 0.3 * rng.normal(size=(6, hidden))
+b3, b4, b5 = (rng.normal(size=size) for size in (hidden, 6, 6))
+
 h = np.tanh(W3 @ z + b3)
 mean, log_variance = W4 @ h + b4, W5 @ h + b5
-formula = -0.5 * np.sum(
-    math.log(2 * math.pi) + log_variance + (pixels - mean) ** 2 / np.exp(log_variance)
-)
-by_tfp = (
-    tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
-    .log_prob(pixels)
-    .numpy()
-)
+scaled = (pixels - mean) ** 2 / np.exp(log_variance)
+formula = -0.5 * np.sum(math.log(2 * math.pi) + log_variance + scaled)
 
+# %% tags=["check"]
+decoder = tfd.MultivariateNormalDiag(mean, np.exp(0.5 * log_variance))
 squared_error = np.sum((pixels - mean) ** 2)
-at_one_half = stats.norm.logpdf(pixels, mean, math.sqrt(0.5)).sum()
+best = squared_error / 6
+
+
+def log_p(common_variance: float) -> float:
+    """log p(x | z) with one variance for all six pixels."""
+    return stats.norm.logpdf(pixels, mean, math.sqrt(common_variance)).sum()
+
+
 found = optimize.minimize_scalar(
-    lambda v: -stats.norm.logpdf(pixels, mean, math.sqrt(v)).sum(),
+    lambda v: -log_p(v),
     bounds=(0.01, 50),
     method="bounded",
     options={"xatol": 1e-8},
 )
-best = squared_error / 6
-
-assert abs(formula - by_tfp) < 1e-10
-assert abs(-squared_error - (at_one_half + 3 * math.log(math.pi))) < 1e-10  # D/2 = 3
-assert (
-    abs(found.x - best) < 1e-4
-    and abs(-found.fun + 3 * (math.log(2 * math.pi * best) + 1)) < 1e-8
+by_tfp = decoder.log_prob(pixels).numpy()
+vh.check("TFP gives (1.38)", by_tfp, formula, atol=1e-10)
+vh.check(
+    "variance ½ gives the squared error, up to D/2 log π",
+    log_p(0.5) + 3 * math.log(math.pi),
+    -squared_error,
+    atol=1e-10,
 )
-assert stats.norm.logpdf(0.0, 0.0, 0.01) > 0
-print(
-    "checked: (1.38) = TFP (below 1e-10); squared error is the Gaussian with variance 1/2; best variance = mean squared error"
+vh.check(
+    "the best variance is the mean squared error", found.x, best, atol=1e-4
+)
+vh.check(
+    "there log p is −D/2 (log 2πσ² + 1)",
+    -found.fun,
+    -3 * (math.log(2 * math.pi * best) + 1),
+    atol=1e-8,
+)
+vh.check(
+    "a log density may be positive",
+    stats.norm.logpdf(0.0, 0.0, 0.01),
+    0,
+    relation=">",
 )
 
 # %% [markdown]
@@ -2056,38 +2425,55 @@ print(
 
 # %%
 def log_c(y: np.ndarray) -> np.ndarray:
-    """Log-normaliser of the continuous Bernoulli in nats, equation (1.40), for y other than 1/2."""
+    """Log-normaliser of the continuous Bernoulli in nats, (1.40).
+
+    For y other than 1/2.
+    """
     return np.log(2 * np.arctanh(1 - 2 * y) / (1 - 2 * y))
 
 
 def continuous_bernoulli_mean(y: np.ndarray) -> np.ndarray:
-    """Mean of the continuous Bernoulli, equation (1.41), for y other than 1/2."""
+    """Mean of the continuous Bernoulli, (1.41), for y other than 1/2."""
     return y / (2 * y - 1) + 1 / (2 * np.arctanh(1 - 2 * y))
 
 
-for y in (0.02, 0.3, 0.7, 0.9, 0.999):
-    mass = integrate.quad(lambda x, y=y: y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13)[
-        0
-    ]
-    first_moment = (
-        integrate.quad(
-            lambda x, y=y: x * y**x * (1 - y) ** (1 - x), 0, 1, epsabs=1e-13
-        )[0]
-        / mass
-    )
-    assert mass < 0.5 and abs(math.log(mass) + log_c(y)) < 1e-8
-    assert abs(first_moment - continuous_bernoulli_mean(y)) < 1e-8
-    by_tfp = (
-        tfd.ContinuousBernoulli(probs=tf.constant(y, tf.float64))
-        .log_prob(tf.constant(0.4, tf.float64))
-        .numpy()
-    )
-    assert abs(0.4 * math.log(y) + 0.6 * math.log(1 - y) + log_c(y) - by_tfp) < 1e-8
-print(
-    "checked: normaliser and mean by quadrature, log density against TFP (below 1e-8), at five values of y"
+# %% tags=["check"]
+def unnormalised(x: float, y: float) -> float:
+    """exp B of one pixel: the integrand of (1.39)."""
+    return y**x * (1 - y) ** (1 - x)
+
+
+def first_moment(x: float, y: float) -> float:
+    """The integrand of the mean, not normalised."""
+    return x * unnormalised(x, y)
+
+
+ys = np.array([0.02, 0.3, 0.7, 0.9, 0.999])
+mass, moment = (
+    np.array([integral(f, 0, 1, args=(y,), epsabs=1e-13) for y in ys])
+    for f in (unnormalised, first_moment)
+)
+log_p = 0.4 * np.log(ys) + 0.6 * np.log(1 - ys) + log_c(ys)  # at x = 0.4
+by_tfp = tfd.ContinuousBernoulli(probs=tf.constant(ys)).log_prob(
+    tf.constant(0.4, tf.float64)
 )
 
-# %% mystnb={"image": {"alt": "Two panels against the parameter y between 0 and 1. Left: the neglected term log C(y), lowest at log 2, about 0.69 nats, for y one half and rising steeply towards both ends. Right: the mean of the continuous Bernoulli, an S-shaped curve flatter than the diagonal, so the mean is closer to one half than y."}}
+vh.check(
+    "quadrature gives log C at five values of y",
+    -np.log(mass),
+    log_c(ys),
+    atol=1e-8,
+)
+vh.check("no integral reaches ½", mass, 0.5, relation="<")
+vh.check(
+    "quadrature gives the mean (1.41)",
+    moment / mass,
+    continuous_bernoulli_mean(ys),
+    atol=1e-8,
+)
+vh.check("TFP gives (1.40)", by_tfp.numpy(), log_p, atol=1e-8)
+
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels against the parameter y between 0 and 1. Left: the neglected term log C(y), lowest at log 2, about 0.69 nats, for y one half and rising steeply towards both ends. Right: the mean of the continuous Bernoulli, an S-shaped curve flatter than the diagonal, so the mean is closer to one half than y."}}
 y = np.linspace(0.001, 0.999, 400)
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
 left.plot(y, log_c(y), color=BLUE)
@@ -2099,7 +2485,12 @@ left.set(
     ylim=(0, 2),
 )
 left.legend()
-right.plot(y, continuous_bernoulli_mean(y), color=BLUE, label="continuous Bernoulli")
+right.plot(
+    y,
+    continuous_bernoulli_mean(y),
+    color=BLUE,
+    label="continuous Bernoulli",
+)
 right.plot(y, y, "--", color=ORANGE, label="Bernoulli: mean = y")
 right.set(
     xlabel="parameter y",
@@ -2130,44 +2521,59 @@ plt.show()
 
 # %%
 grey = np.array([0.9, 0.2, 0.6, 0.75])
-chance = np.prod(
-    np.where(all_images == 1, grey, 1 - grey), axis=1
-)  # Pr(x~ | x) of the 16 binary images
+white = all_images == 1
+chance = np.prod(np.where(white, grey, 1 - grey), axis=1)  # Pr(x~ | x)
 nodes, node_weights = gauss_hermite(1, 80)
 log_p_binary = np.log(
-    [node_weights @ np.exp(tiny_log_likelihood(x_b, nodes, tiny)) for x_b in all_images]
+    [
+        node_weights @ np.exp(tiny_log_likelihood(x_b, nodes, tiny))
+        for x_b in all_images
+    ]
 )
 average_log_p = chance @ log_p_binary  # left side of (1.43)
 
 mu, sigma = 0.2, 0.8
 codes = mu + sigma * nodes
 B_values = tiny_log_likelihood(grey, codes, tiny)
-B_by_average = sum(
-    c * tiny_log_likelihood(x_b, codes, tiny)
-    for c, x_b in zip(chance, all_images, strict=True)
-)
-grey_bound = node_weights @ B_values + minus_kl(
-    np.array([mu]), np.array([2 * math.log(sigma)])
-)
+kl = -minus_kl(np.array([mu]), np.array([2 * math.log(sigma)]))
+grey_bound = node_weights @ B_values - kl  # right side of (1.43)
 
-log_ratio = (
-    stats.norm.logpdf(codes, mu, sigma)[:, 0] - stats.norm.logpdf(codes)[:, 0]
-)  # log q - log p at the nodes
-kl_to_posteriors = [  # KL(q || p(z | x~)) for each binary image, from its definition
-    node_weights @ (log_ratio - tiny_log_likelihood(x_b, codes, tiny) + log_p_b)
-    for x_b, log_p_b in zip(all_images, log_p_binary, strict=True)
-]
-
-entropy = -np.sum(grey * np.log(grey) + (1 - grey) * np.log(1 - grey))
+# %% tags=["check"]
 assert abs(chance.sum() - 1) < 1e-12
-assert np.max(np.abs(B_values - B_by_average)) < 1e-10  # (1.42)
-assert grey_bound < average_log_p < -entropy + 1e-12  # (1.43), and the ceiling
-assert (
-    abs((average_log_p - grey_bound) - chance @ kl_to_posteriors) < 1e-8
-)  # and what its gap is
-assert min(kl_to_posteriors) > 0 and B_values.max() < -entropy
-print(
-    "checked: BCE is the average over binarisations (below 1e-10); the gap of (1.43) is the average KL (below 1e-8)"
+binary = [tiny_log_likelihood(x_b, codes, tiny) for x_b in all_images]
+# KL(q || p(z | x~)) for each binary image, from its definition:
+log_q_codes = stats.norm.logpdf(codes, mu, sigma)[:, 0]
+log_ratio = log_q_codes - stats.norm.logpdf(codes)[:, 0]
+kl_to_posteriors = [
+    node_weights @ (log_ratio - log_p_given_z + log_p_b)
+    for log_p_given_z, log_p_b in zip(binary, log_p_binary, strict=True)
+]
+assert min(kl_to_posteriors) > 0
+entropy = -np.sum(grey * np.log(grey) + (1 - grey) * np.log(1 - grey))
+
+vh.check(
+    "B is the average over binarisations, (1.42)",
+    B_values,
+    chance @ binary,
+    atol=1e-10,
+)
+vh.check(
+    "the grey-level objective is a lower bound, (1.43)",
+    grey_bound,
+    average_log_p,
+    relation="<",
+)
+vh.check(
+    "its gap is the average KL to the posteriors",
+    average_log_p - grey_bound,
+    chance @ kl_to_posteriors,
+    atol=1e-8,
+)
+vh.check(
+    "no B exceeds minus the entropy of the binarisation",
+    [*B_values, average_log_p],
+    -entropy,
+    relation="<",
 )
 
 # %% [markdown]
@@ -2182,21 +2588,38 @@ pixels = np.log(1 + u * (r - 1)) / math.log(r)
 
 def fit(with_normaliser: bool) -> float:
     """The y that maximises the mean of (1.40), with or without log C(y)."""
+    x = pixels.mean()
 
     def objective(y):
-        bce = -(pixels.mean() * math.log(y) + (1 - pixels.mean()) * math.log(1 - y))
+        bce = -(x * math.log(y) + (1 - x) * math.log(1 - y))
         return bce - (log_c(y) if with_normaliser else 0.0)
 
     return optimize.minimize_scalar(
-        objective, bounds=(0.51, 0.999), method="bounded", options={"xatol": 1e-9}
+        objective,
+        bounds=(0.51, 0.999),
+        method="bounded",
+        options={"xatol": 1e-9},
     ).x
 
 
-assert errors_off(pixels, continuous_bernoulli_mean(true_y)) < 4
-assert abs(fit(with_normaliser=False) - pixels.mean()) < 1e-6
-assert abs(fit(with_normaliser=True) - true_y) < 0.01
-print(
-    f"checked: BCE settles at the mean, {pixels.mean():.2f}; the continuous Bernoulli at {fit(True):.2f}, the true parameter"
+# %% tags=["check"]
+vh.check(
+    "the mean of the pixels is that of (1.41)",
+    pixels.mean(),
+    continuous_bernoulli_mean(true_y),
+    atol=4 * standard_error(pixels),
+)
+vh.check(
+    "BCE settles at their mean",
+    fit(with_normaliser=False),
+    pixels.mean(),
+    atol=1e-6,
+)
+vh.check(
+    "the continuous Bernoulli settles at the true parameter",
+    fit(with_normaliser=True),
+    true_y,
+    atol=0.01,
 )
 
 # %% [markdown]
@@ -2251,59 +2674,96 @@ second_moment = np.linalg.det(P) / math.sqrt(
 )
 weight_variance = second_moment - 1
 
+# %% tags=["check"]
 # The referee: the same expectation under q by quadrature.
 nodes, node_weights = gauss_hermite(J, 80)
 z = nu + nodes / np.sqrt(np.diag(Lambda))
-log_ratio = stats.multivariate_normal.logpdf(
-    z, nu, np.linalg.inv(P)
-) - stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(Lambda))
+log_posterior_z, log_q_z = (
+    stats.multivariate_normal.logpdf(z, nu, np.linalg.inv(precision))
+    for precision in (P, Lambda)
+)
 
-assert abs(node_weights @ np.exp(2 * log_ratio) - second_moment) < 1e-8
-assert np.linalg.eigvalsh(2 * P - Lambda).min() > 0
-assert np.linalg.eigvalsh(2 * P - np.diag(np.diag(P))).min() < 0
-print(
-    "checked: the second moment by quadrature (below 1e-8); the best diagonal q has weights of infinite variance"
+vh.check(
+    "quadrature gives (1.48)",
+    node_weights @ np.exp(2 * (log_posterior_z - log_q_z)),
+    second_moment,
+    atol=1e-8,
+)
+vh.check(
+    "2P − Λ is positive definite, by its least eigenvalue",
+    np.linalg.eigvalsh(2 * P - Lambda).min(),
+    0,
+    relation=">",
+)
+vh.check(
+    "with the best diagonal q it is not",
+    np.linalg.eigvalsh(2 * P - np.diag(np.diag(P))).min(),
+    0,
+    relation="<",
 )
 
 # %% [markdown]
-# Now the bound itself. Each $k$ gets fresh samples. The last assert uses (1.46), which has little noise, to test the rate (1.47).
+# Now the bound itself. Each $k$ gets fresh samples. The last two checks use (1.46), which has little noise, to test the rate (1.47).
 
 # %%
 rng = np.random.default_rng(20)
 ks = [1, 2, 5, 10, 50, 500]
+q_sd = 1 / np.sqrt(np.diag(Lambda))
 L_k, L_k_error, gap_times_k = [], [], {}
 for k in ks:
     repeats = 400_000 // k
-    z = nu + rng.normal(size=(repeats * k, J)) / np.sqrt(np.diag(Lambda))
-    log_q_z = stats.norm.logpdf(z, nu, 1 / np.sqrt(np.diag(Lambda))).sum(axis=1)
-    log_w = stats.norm.logpdf(z).sum(axis=1) + log_likelihood(x, z, W, m, s) - log_q_z
+    z = nu + rng.normal(size=(repeats * k, J)) * q_sd
+    log_ratio = stats.norm.logpdf(z) - stats.norm.logpdf(z, nu, q_sd)
+    log_w = log_likelihood(x, z, W, m, s) + log_ratio.sum(axis=1)
     log_p_hat = logsumexp(log_w.reshape(repeats, k), axis=1) - math.log(k)
     L_k.append(log_p_hat.mean())
-    L_k_error.append(log_p_hat.std(ddof=1) / math.sqrt(repeats))
-    gap_times_k[k] = k * (
-        np.expm1(log_p_hat - log_px) - (log_p_hat - log_px)
-    )  # samples of k times (1.46)
+    L_k_error.append(standard_error(log_p_hat))
+    off = log_p_hat - log_px
+    gap_times_k[k] = k * (np.expm1(off) - off)  # samples of k times (1.46)
 
 elbo_of_q = elbo_exact(x, W, m, s, nu, np.linalg.inv(Lambda))
-assert abs(L_k[0] - elbo_of_q) < 4 * L_k_error[0]
-assert np.all(np.diff(L_k) > 0)
-assert all(
-    bound < log_px - 4 * error
-    for bound, error in zip(L_k[:5], L_k_error[:5], strict=True)
+
+# %% tags=["check"]
+vh.check(
+    "L_1 is the ELBO within 4 standard errors",
+    L_k[0],
+    elbo_of_q,
+    atol=4 * L_k_error[0],
 )
-assert abs(L_k[-1] - log_px) < 4 * L_k_error[-1] + weight_variance / (2 * 500)
-assert (
-    errors_off(gap_times_k[500], weight_variance / 2) < 4
-    and errors_off(gap_times_k[1], weight_variance / 2) > 20
+vh.check("L_k rises with k", L_k[1:], L_k[:-1], relation=">")
+vh.check(
+    "up to k = 50 it is over 4 standard errors below log p(x)",
+    np.add(L_k[:5], 4 * np.array(L_k_error[:5])),
+    log_px,
+    relation="<",
 )
-print(
-    "checked: L_1 is the ELBO, L_k rises, stays below log p(x) and approaches it at the rate (1.47), within 4 standard errors"
+vh.check(
+    "at k = 500 it is as near to log p(x) as (1.47) says",
+    L_k[-1],
+    log_px,
+    atol=4 * L_k_error[-1] + weight_variance / (2 * 500),
+)
+rate = gap_times_k[500]
+vh.check(
+    "there k times the gap is that of (1.47)",
+    rate.mean(),
+    weight_variance / 2,
+    atol=4 * standard_error(rate),
+)
+rate = gap_times_k[1]
+vh.check(
+    "at k = 1 it is over 20 standard errors off",
+    abs(rate.mean() - weight_variance / 2),
+    20 * standard_error(rate),
+    relation=">",
 )
 
-# %% mystnb={"image": {"alt": "The importance-weighted bound against the number of samples k on a logarithmic axis, in nats. It starts at the exact ELBO for k = 1, about 0.8 nats too low, rises monotonically, and lies on the exact log p(x) within a hundredth of a nat from k = 50 on."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "The importance-weighted bound against the number of samples k on a logarithmic axis, in nats. It starts at the exact ELBO for k = 1, about 0.8 nats too low, rises monotonically, and lies on the exact log p(x) within a hundredth of a nat from k = 50 on."}}
 fig, ax = plt.subplots()
 ax.axhline(log_px, color=ORANGE, linestyle="--", label="exact log p(x)")
-ax.axhline(elbo_of_q, color=GREEN, linestyle=":", label="exact ELBO of this q")
+ax.axhline(
+    elbo_of_q, color=GREEN, linestyle=":", label="exact ELBO of this q"
+)
 ax.errorbar(
     ks,
     L_k,
@@ -2314,7 +2774,10 @@ ax.errorbar(
     label="importance-weighted bound, ± 2 standard errors",
 )
 ax.set(
-    xscale="log", xlabel="samples k", ylabel="nats", title="The bound tightens with k"
+    xscale="log",
+    xlabel="samples k",
+    ylabel="nats",
+    title="The bound tightens with k",
 )
 ax.legend(loc="center right")
 plt.show()
@@ -2332,17 +2795,27 @@ a = tf.Variable([-1003.0, -1000.0, -1001.0], dtype=tf.float64)
 with tf.GradientTape() as tape:
     log_mean = tf.reduce_logsumexp(a) - math.log(3)
 gradient = tape.gradient(log_mean, a).numpy()
-by_hand = -1000 + math.log((math.exp(-3) + 1 + math.exp(-1)) / 3)
 
-assert math.exp(-1000) == 0.0
-assert abs(log_mean.numpy() - by_hand) < 1e-10
-assert (
-    np.max(np.abs(gradient - np.exp(a.numpy() + 1000) / np.exp(a.numpy() + 1000).sum()))
-    < 1e-10
+# %% tags=["check"]
+by_hand = np.exp([-3.0, 0.0, -1.0])  # the weights, times e^1000
+vh.check("e^−1000 is zero in float64", math.exp(-1000), 0, relation="=")
+vh.check(
+    "log-sum-exp is exact all the same",
+    log_mean.numpy(),
+    -1000 + math.log(by_hand.mean()),
+    atol=1e-10,
 )
-assert gradient.argmax() == 1  # the best sample gets the largest weight
-print(
-    "checked: log-sum-exp survives where exp underflows; the gradient is the softmax of the log-weights (below 1e-10)"
+vh.check(
+    "the gradient is the softmax of the log-weights",
+    gradient,
+    by_hand / by_hand.sum(),
+    atol=1e-10,
+)
+vh.check(
+    "the best sample gets the largest weight",
+    gradient[1],
+    gradient[[0, 2]],
+    relation=">",
 )
 
 # %% [markdown]
@@ -2377,13 +2850,10 @@ print(
 # The check: five data points with Gaussian posteriors in one dimension. Left side by (1.35), right side by quadrature over the mixture.
 
 # %%
-mus, sigmas = np.array([-1.8, -0.6, 0.1, 0.9, 2.0]), np.array([0.3, 0.5, 0.2, 0.4, 0.3])
-left_side = -np.mean(
-    [
-        minus_kl(np.array([mu]), np.array([2 * math.log(sigma)]))
-        for mu, sigma in zip(mus, sigmas, strict=True)
-    ]
-)
+mus = np.array([-1.8, -0.6, 0.1, 0.9, 2.0])
+sigmas = np.array([0.3, 0.5, 0.2, 0.4, 0.3])
+# The average of five one-dimensional KLs, (1.35):
+average_kl = -minus_kl(mus, 2 * np.log(sigmas)) / 5
 
 
 def aggregate(z: float) -> float:
@@ -2392,44 +2862,61 @@ def aggregate(z: float) -> float:
 
 
 def information_integrand(z: float) -> float:
-    """The integrand of I(x; z): mean over data points of q(z | x) log(q(z | x) / q(z))."""
-    log_conditional = stats.norm.logpdf(z, mus, sigmas)
-    return np.mean(np.exp(log_conditional) * (log_conditional - math.log(aggregate(z))))
+    """The mean over data points of q(z | x) log(q(z | x) / q(z))."""
+    log_q = stats.norm.logpdf(z, mus, sigmas)
+    return np.mean(np.exp(log_q) * (log_q - math.log(aggregate(z))))
 
 
+def kl_integrand(z: float) -> float:
+    """The integrand of KL(q(z) || p(z))."""
+    log_ratio = math.log(aggregate(z)) - stats.norm.logpdf(z)
+    return aggregate(z) * log_ratio
+
+
+# %%
 options = {"points": list(mus), "epsabs": 1e-11, "limit": 400}
-information = integrate.quad(information_integrand, -5, 5, **options)[0]
-kl_aggregate = integrate.quad(
-    lambda z: aggregate(z) * (math.log(aggregate(z)) - stats.norm.logpdf(z)),
-    -5,
-    5,
-    **options,
-)[0]
+information = integral(information_integrand, -5, 5, **options)
+kl_aggregate = integral(kl_integrand, -5, 5, **options)
 
-assert abs(left_side - (information + kl_aggregate)) < 1e-7
-assert 0 < information < math.log(5) and kl_aggregate > 0
-print(
-    f"checked: average KL = I + KL(aggregate) (below 1e-7): {left_side:.3f} = {information:.3f} + {kl_aggregate:.3f} nats"
+# %% tags=["check"]
+assert information > 0 and kl_aggregate > 0
+vh.check(
+    "the average KL is I(x; z) + KL(q(z) ‖ p(z))",
+    average_kl,
+    information + kl_aggregate,
+    atol=1e-7,
 )
+vh.check(
+    "most of it is information",
+    information,
+    kl_aggregate,
+    relation=">",
+)
+vh.check("its ceiling is log 5", information, math.log(5), relation="<")
 
 # %% [markdown]
 # Most of the KL here is information. Its ceiling is $\log 5 \approx 1.609$ nats; the five posteriors overlap a little, so it stays below. In pPCA, with the exact posterior and with data drawn from the model itself, the aggregate posterior *is* the prior: $\int p(x) p(z \mid x) dx = p(z)$. Then the average KL is all mutual information, which is $\frac{1}{2} \log \det P$ (the entropy of $z$, minus that of $z$ given $x$, by (1.13)).
 
-# %%
+# %% tags=["check"]
 C = W @ W.T + s**2 * np.eye(D)
-gain = np.linalg.inv(P) @ W.T / s**2  # the posterior mean is gain @ (x - m)
-covariance_of_codes = gain @ C @ gain.T + np.linalg.inv(
-    P
-)  # spread of the means + posterior covariance
-trace_term = np.trace(np.linalg.inv(P)) + np.trace(gain @ C @ gain.T)
-average_kl = 0.5 * (
-    trace_term - J + np.linalg.slogdet(P)[1]
-)  # (1.14) to the prior, averaged over x
+gain = np.linalg.inv(P) @ W.T / s**2  # posterior mean: gain @ (x - m)
+covariance_of_means = gain @ C @ gain.T
+covariance_of_codes = covariance_of_means + np.linalg.inv(P)
+# (1.14) to the prior, averaged over x:
+log_det_P = np.linalg.slogdet(P)[1]
+average_kl = 0.5 * (np.trace(covariance_of_codes) - J + log_det_P)
 
-assert np.max(np.abs(covariance_of_codes - np.eye(J))) < 1e-10
-assert abs(average_kl - 0.5 * np.linalg.slogdet(P)[1]) < 1e-10
-print(
-    "checked: in pPCA the aggregate posterior is the prior, and the average KL is the mutual information (below 1e-10)"
+vh.check(
+    "the codes of all data have the covariance of the prior",
+    covariance_of_codes,
+    np.eye(J),
+    atol=1e-10,
+)
+vh.check(
+    "the average KL is the mutual information",
+    average_kl,
+    0.5 * log_det_P,
+    atol=1e-10,
 )
 
 # %% [markdown]
@@ -2442,7 +2929,7 @@ print(
 #
 # What does swapping do? Fit a diagonal Gaussian to $\mathcal{N}(\nu, P^{-1})$ by the swapped KL. Only $-\mathbb{E}_p[\log q] = \sum_j \frac{1}{2} (\log 2\pi\sigma_j^2 + \mathbb{E}_p[(z_j - \mu_j)^2] / \sigma_j^2)$ depends on $q$. It is least at $\mu_j = \nu_j$ and $\sigma_j^2 = (P^{-1})_{jj}$: the true marginal variance, against the VAE's $1/P_{jj}$, which is smaller.
 
-# %%
+# %% tags=["check"]
 S = np.linalg.inv(P)
 found = optimize.minimize(
     lambda log_v: kl_gaussians(nu, S, nu, np.diag(np.exp(-log_v))),
@@ -2451,10 +2938,17 @@ found = optimize.minimize(
 )
 sleep_variances = np.exp(found.x)
 
-assert np.max(np.abs(sleep_variances - np.diag(S))) < 1e-5
-assert np.all(sleep_variances > 1.5 / np.diag(P))
-print(
-    "checked: the swapped KL picks the marginal variances (below 1e-5), here over 1.5 times the VAE's"
+vh.check(
+    "the swapped KL picks the posterior's own variances",
+    sleep_variances,
+    np.diag(S),
+    atol=1e-5,
+)
+vh.check(
+    "here they are over 1.5 times the VAE's",
+    sleep_variances,
+    1.5 / np.diag(P),
+    relation=">",
 )
 
 # %% [markdown]
@@ -2462,17 +2956,26 @@ print(
 #
 # **Probabilistic PCA** ([Tipping & Bishop 1999](../book/bibliography.md); [Roweis 1998](../book/bibliography.md)) is the VAE with a linear decoder and the exact posterior, as you have used it throughout. Ordinary PCA is its limit for vanishing noise: as $s \to 0$, the posterior covariance $P^{-1}$ goes to zero, $\nu$ goes to $(W^\top W)^{-1} W^\top (x - m)$, and the reconstruction $m + W \nu$ becomes the orthogonal projection of $x$ onto the plane through $m$ along the columns of $W$. A *linear autoencoder* with squared error finds the same subspace ([Baldi & Hornik 1989](../book/bibliography.md)).
 
-# %%
+# %% tags=["check"]
 projection = W @ np.linalg.solve(W.T @ W, W.T)
 distance = []
 for noise in (0.1, 0.01, 0.001):
     nu_small, P_small = posterior(x, W, m, noise)
-    distance.append(np.linalg.norm(W @ nu_small - projection @ (x - m)))
+    difference = W @ nu_small - projection @ (x - m)
+    distance.append(np.linalg.norm(difference))
 
-assert distance[2] < 1e-5 and np.linalg.inv(P_small).max() < 1e-5
-assert 80 < distance[0] / distance[1] < 120 and 80 < distance[1] / distance[2] < 120
-print(
-    "checked: the pPCA reconstruction tends to the PCA projection, with a distance that falls like the noise variance"
+assert np.linalg.inv(P_small).max() < 1e-5
+vh.check(
+    "at s = 0.001 the reconstruction is the projection",
+    distance[2],
+    0,
+    atol=1e-5,
+)
+vh.check(
+    "a tenth of the noise brings it a hundred times nearer",
+    np.divide(distance[:-1], distance[1:]),
+    100,
+    rtol=0.2,
 )
 
 # %% [markdown]
@@ -2482,30 +2985,31 @@ print(
 #
 # **Denoising autoencoders** ([Vincent et al. 2008](../book/bibliography.md), [2010](../book/bibliography.md)) corrupt the input and reconstruct the clean image. Noise enters at the *data*, in the VAE at the *code*. What such a network learns is not a density but its slope. For Gaussian noise of variance $\tau^2$ the best reconstruction is $\mathbb{E}[x \mid \tilde x] = \tilde x + \tau^2 \nabla \log p(\tilde x)$, where $p(\tilde x)$ is the density of noisy data (compare [Alain & Bengio 2014](../book/bibliography.md)). *Proof:* $p(\tilde x) = \int p(x) \mathcal{N}(\tilde x; x, \tau^2 I) dx$, and the gradient of the Gaussian in $\tilde x$ is $\frac{x - \tilde x}{\tau^2}$ times itself. So $\nabla p(\tilde x) = \frac{1}{\tau^2} (\mathbb{E}[x \mid \tilde x] - \tilde x) p(\tilde x)$. Divide by $p(\tilde x)$. ∎ In pPCA both sides can be computed.
 
-# %%
+# %% tags=["check"]
 tau = 0.5
 C = W @ W.T + s**2 * np.eye(D)  # covariance of clean data
 noisy = x + tau * np.random.default_rng(21).normal(size=D)
+# E[x | noisy], of two vectors that are jointly Gaussian:
 best_reconstruction = m + C @ np.linalg.solve(
     C + tau**2 * np.eye(D), noisy - m
-)  # E[x | noisy], jointly Gaussian
+)
 
 
 def log_noisy_density(point: np.ndarray) -> float:
-    """log p of a noisy data point: the noise adds tau^2 to every variance."""
+    """log p of a noisy point: the noise adds tau^2 to every variance."""
     return log_marginal(point, W, m, math.sqrt(s**2 + tau**2))
 
 
 steps = 1e-5 * np.eye(D)
-slope = (
-    np.array(
-        [log_noisy_density(noisy + e) - log_noisy_density(noisy - e) for e in steps]
-    )
-    / 2e-5
-)
-assert np.max(np.abs(best_reconstruction - (noisy + tau**2 * slope))) < 1e-7
-print(
-    "checked: the best denoiser moves the noisy point by tau^2 times the slope of the log density (below 1e-7)"
+higher = np.array([log_noisy_density(noisy + step) for step in steps])
+lower = np.array([log_noisy_density(noisy - step) for step in steps])
+slope = (higher - lower) / 2e-5
+
+vh.check(
+    "the best denoiser moves by τ² times the slope of the log density",
+    best_reconstruction,
+    noisy + tau**2 * slope,
+    atol=1e-7,
 )
 
 # %% [markdown]
@@ -2513,16 +3017,23 @@ print(
 #
 # The tie to denoising can be made exact for a linear reconstruction $R(x) = K x$ and noise of variance $\tau^2$: the cross term averages to zero, so $\mathbb{E} \lVert x - K(x + \tau\varepsilon) \rVert^2 = \lVert x - K x \rVert^2 + \tau^2 \lVert K \rVert_F^2$. Denoising *is* then a penalty on the derivative.
 
-# %%
+# %% tags=["check"]
 K = np.random.default_rng(22).normal(size=(D, D)) * 0.4
 noise = np.random.default_rng(23).normal(size=(200_000, D))
 denoising_errors = np.sum((x - (x + tau * noise) @ K.T) ** 2, axis=1)
-with_penalty = np.sum((x - K @ x) ** 2) + tau**2 * np.sum(K**2)
+plain_error = np.sum((x - K @ x) ** 2)
 
-assert errors_off(denoising_errors, with_penalty) < 4
-assert errors_off(denoising_errors, np.sum((x - K @ x) ** 2)) > 100
-print(
-    "checked: expected denoising error = plain error + tau^2 times the squared derivative (within 4 standard errors)"
+vh.check(
+    "denoising error = plain error + τ² times the squared derivative",
+    denoising_errors.mean(),
+    plain_error + tau**2 * np.sum(K**2),
+    atol=4 * standard_error(denoising_errors),
+)
+vh.check(
+    "it is over 100 standard errors above the plain error",
+    denoising_errors.mean(),
+    plain_error + 100 * standard_error(denoising_errors),
+    relation=">",
 )
 
 # %% [markdown]
@@ -2545,37 +3056,33 @@ print(
 #
 # Left: the encoder's view. $\theta$ is fixed, so $\log p_\theta(x)$ is a horizontal line; $q$ moves. Right: the decoder's view. $\log p_\theta(x)$ is a curve in $\theta$ (here the factor $a$ that multiplies $W$). For each of three fixed $q$, the bound is a curve below it that touches it in one point, with the same slope, (1.17).
 
-# %%
+# %% tags=["plumbing"]
 shifts, factors = np.linspace(-1.2, 1.2, 121), np.linspace(0.2, 2.5, 120)
-direction = np.array([1.0, 0.0])
-full = [elbo_exact(x, W, m, s, nu + t * direction, np.linalg.inv(P)) for t in shifts]
-diagonal = [
-    elbo_exact(x, W, m, s, nu + t * direction, np.diag(1 / np.diag(P))) for t in shifts
-]
+centres = nu + shifts[:, None] * np.array([1.0, 0.0])
+S, S_diagonal = np.linalg.inv(P), np.diag(1 / np.diag(P))
+full = [elbo_exact(x, W, m, s, c, S) for c in centres]
+diagonal = [elbo_exact(x, W, m, s, c, S_diagonal) for c in centres]
 curve = np.array([log_marginal(x, a * W, m, s) for a in factors])
-touching = {}
+
+touching, touching_points = {}, []  # bounds; pairs (ELBO, log p(x))
 for a0 in (0.4, 0.9, 1.8):
     nu_a, P_a = posterior(x, a0 * W, m, s)
+    S_a = np.linalg.inv(P_a)
     touching[a0] = np.array(
-        [elbo_exact(x, a * W, m, s, nu_a, np.linalg.inv(P_a)) for a in factors]
+        [elbo_exact(x, a * W, m, s, nu_a, S_a) for a in factors]
     )
-    at_a0 = elbo_exact(x, a0 * W, m, s, nu_a, np.linalg.inv(P_a))
-    assert abs(at_a0 - log_marginal(x, a0 * W, m, s)) < 1e-10 and np.all(
-        touching[a0] <= curve
-    )
-assert (
-    abs(max(full) - log_px) < 1e-10
-    and abs(log_px - max(diagonal) - gap_formula) < 1e-10
-)
-print(
-    "checked: every bound touches where it should (below 1e-10) and lies below everywhere else"
-)
+    at_a0 = elbo_exact(x, a0 * W, m, s, nu_a, S_a)
+    touching_points.append((at_a0, log_marginal(x, a0 * W, m, s)))
 
-# %% mystnb={"image": {"alt": "Two panels, values in nats. Left: against the shift of the mean of q, log p(x) is a horizontal line; the ELBO with the posterior's full covariance is a downward parabola touching it at shift zero, and the ELBO with the best diagonal covariance is the same parabola 0.35 nats lower. Right: against the decoder factor a, log p(x) is a curve with three bounds below it, each touching it in one marked point with the same slope."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels, values in nats. Left: against the shift of the mean of q, log p(x) is a horizontal line; the ELBO with the posterior's full covariance is a downward parabola touching it at shift zero, and the ELBO with the best diagonal covariance is the same parabola 0.35 nats lower. Right: against the decoder factor a, log p(x) is a curve with three bounds below it, each touching it in one marked point with the same slope."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
 left.axhline(log_px, color="black", label="log p(x)")
-left.plot(shifts, full, color=BLUE, label="ELBO, covariance of the posterior")
-left.plot(shifts, diagonal, color=ORANGE, label="ELBO, best diagonal covariance")
+left.plot(
+    shifts, full, color=BLUE, label="ELBO, covariance of the posterior"
+)
+left.plot(
+    shifts, diagonal, color=ORANGE, label="ELBO, best diagonal covariance"
+)
 left.annotate(
     "",
     (0, log_px),
@@ -2591,8 +3098,10 @@ left.set(
 )
 left.legend(fontsize=9, loc="lower center")
 right.plot(factors, curve, color="black", label="log p(x)")
-for colour, (a0, bound) in zip((BLUE, GREEN, PINK), touching.items(), strict=True):
-    right.plot(factors, bound, color=colour, label=f"ELBO, q = posterior at a = {a0}")
+colours = (BLUE, GREEN, PINK)
+for colour, (a0, bound) in zip(colours, touching.items(), strict=True):
+    label = f"ELBO, q = posterior at a = {a0}"
+    right.plot(factors, bound, color=colour, label=label)
     right.plot(a0, log_marginal(x, a0 * W, m, s), "o", color=colour)
 right.set(
     xlabel="decoder parameter a",
@@ -2602,6 +3111,28 @@ right.set(
 right.legend(fontsize=9, loc="upper right")
 plt.show()
 
+# %% tags=["check"]
+vh.check(
+    "left, the upper bound touches log p(x)", max(full), log_px, atol=1e-10
+)
+vh.check(
+    "the lower one stays below by the gap (1.16)",
+    log_px - max(diagonal),
+    gap_formula,
+    atol=1e-10,
+)
+vh.check(
+    "right, each bound touches log p(x) at its a",
+    *np.transpose(touching_points),
+    atol=1e-10,
+)
+vh.check(
+    "it lies below everywhere else",
+    list(touching.values()),
+    curve,
+    relation="≤",
+)
+
 # %% [markdown]
 # Each update of a VAE takes a small step in both panels at once. Moving $\phi$ closes the gap. Moving $\theta$ climbs the bound.
 #
@@ -2610,10 +3141,12 @@ plt.show()
 # Square boxes are computed, round ones are drawn at random. A gradient can flow backwards through computation only.
 
 
-# %%
+# %% tags=["plumbing"]
 def box(ax, position, text, random=False, colour="black"):
     """A computed node (square) or a random one (round) at position."""
-    style = "circle,pad=0.45" if random else "round,pad=0.35,rounding_size=0.02"
+    style = (
+        "circle,pad=0.45" if random else "round,pad=0.35,rounding_size=0.02"
+    )
     face = "#FFF3D6" if random else "#E3F0F9"
     ax.text(
         *position,
@@ -2632,7 +3165,7 @@ def box(ax, position, text, random=False, colour="black"):
 
 
 def arrow(ax, start, end, colour="black", style="-", bend=0.0):
-    """An arrow between two nodes, shortened so that it does not touch them."""
+    """An arrow between two nodes that does not touch them."""
     ax.annotate(
         "",
         end,
@@ -2658,7 +3191,7 @@ places = {
     "ε": (1.3, 1.65),
 }
 
-# %% mystnb={"image": {"alt": "Two computation graphs side by side, from the parameters phi at the bottom through mu and sigma to z and f of z at the top. Before the trick z is a round random node and the orange gradient arrow coming down from f stops above it. After the trick z is a square computed node fed by mu, sigma and by a separate random noise node epsilon, and the green gradient arrows run from f down to phi."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two computation graphs side by side, from the parameters phi at the bottom through mu and sigma to z and f of z at the top. Before the trick z is a round random node and the orange gradient arrow coming down from f stops above it. After the trick z is a square computed node fed by mu, sigma and by a separate random noise node epsilon, and the green gradient arrows run from f down to phi."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 4.6))
 for ax, after in zip(axes, (False, True), strict=True):
     for name in ("φ", "μ, σ", "f(z)"):
@@ -2670,12 +3203,33 @@ for ax, after in zip(axes, (False, True), strict=True):
         box(ax, places["ε"], "ε", random=True)
         arrow(ax, places["ε"], places["z"])
         for start, end in (("f(z)", "z"), ("z", "μ, σ"), ("μ, σ", "φ")):
-            arrow(ax, places[start], places[end], colour=GREEN, style="--", bend=0.5)
-        ax.text(-1.35, 1.65, "gradient", color=GREEN, ha="center", va="center")
-    else:
-        arrow(ax, places["f(z)"], places["z"], colour=ORANGE, style="--", bend=0.5)
+            arrow(
+                ax,
+                places[start],
+                places[end],
+                colour=GREEN,
+                style="--",
+                bend=0.5,
+            )
         ax.text(
-            -1.2, 2.55, "gradient\nstops here", color=ORANGE, ha="center", va="center"
+            -1.35, 1.65, "gradient", color=GREEN, ha="center", va="center"
+        )
+    else:
+        arrow(
+            ax,
+            places["f(z)"],
+            places["z"],
+            colour=ORANGE,
+            style="--",
+            bend=0.5,
+        )
+        ax.text(
+            -1.2,
+            2.55,
+            "gradient\nstops here",
+            color=ORANGE,
+            ha="center",
+            va="center",
         )
     ax.set(
         xlim=(-2.1, 2.1),
@@ -2690,40 +3244,36 @@ plt.show()
 #
 # ### How a diagonal q fits a tilted posterior
 
-# %%
+# %% tags=["plumbing"]
 angle = np.linspace(0, 2 * np.pi, 200)
 circle = np.stack([np.cos(angle), np.sin(angle)])
 
 
 def ellipse(centre: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """The curve at one standard deviation of N(centre, covariance), shape [2, 200]."""
+    """The curve at one standard deviation of a Gaussian, shape [2, 200]."""
     return centre[:, None] + np.linalg.cholesky(covariance) @ circle
 
 
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior; the small upright ellipse of the best diagonal q, far shorter than the posterior along its long direction and slightly outside it across; and the larger upright ellipse of the swapped KL, as wide and as high as the posterior. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
+S, S_diagonal = np.linalg.inv(P), np.diag(1 / np.diag(P))
 rotated_covariance = np.linalg.inv(P_rotated)
-assert np.max(np.abs(rotated_covariance - np.diag(np.diag(rotated_covariance)))) < 1e-10
-quadratic = ellipse(nu, np.linalg.inv(P)) - nu[:, None]
-assert np.max(np.abs(np.sum(quadratic * (P @ quadratic), axis=0) - 1)) < 1e-10
-# The swapped q has the variances of the posterior, so its ellipse has the same width and height (on 200 points).
-assert np.max(np.abs(quadratic.max(axis=1) - np.sqrt(np.diag(np.linalg.inv(P))))) < 1e-3
-print(
-    "checked: the ellipse is the posterior's one-standard-deviation curve, and the rotated one has no tilt (below 1e-10);\n"
-    "the swapped q is as wide and as high as the posterior (below 1e-3)"
-)
 
-# %% mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior; the small upright ellipse of the best diagonal q, far shorter than the posterior along its long direction and slightly outside it across; and the larger upright ellipse of the swapped KL, as wide and as high as the posterior. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4))
-left.plot(*ellipse(nu, np.linalg.inv(P)), color="black", label="posterior")
+left.plot(*ellipse(nu, S), color="black", label="posterior")
 left.plot(
-    *ellipse(nu, np.diag(1 / np.diag(P))), color=BLUE, label="best diagonal q, KL(q‖p)"
+    *ellipse(nu, S_diagonal), color=BLUE, label="best diagonal q, KL(q‖p)"
 )
 left.plot(
-    *ellipse(nu, np.diag(np.diag(np.linalg.inv(P)))),
+    *ellipse(nu, np.diag(np.diag(S))),
     color=ORANGE,
     linestyle="--",
     label="swapped, KL(p‖q)",
 )
-left.set(xlabel="$z_1$", ylabel="$z_2$", title=f"tilted: gap {gap_formula:.2f} nats")
+left.set(
+    xlabel="$z_1$",
+    ylabel="$z_2$",
+    title=f"tilted: gap {gap_formula:.2f} nats",
+)
 left.set_xlim(nu[0] - 1.1, nu[0] + 1.1)
 left.set_ylim(nu[1] - 1.0, nu[1] + 1.6)
 right.plot(
@@ -2734,7 +3284,7 @@ right.plot(
     label="posterior",
 )
 right.plot(
-    *ellipse(nu_rotated, np.diag(1 / np.diag(P_rotated))),
+    *ellipse(nu_rotated, S_rotated),
     color=BLUE,
     label="best diagonal q, KL(q‖p)",
 )
@@ -2749,6 +3299,28 @@ for ax in (left, right):
     ax.set_aspect("equal")
     ax.legend(fontsize=9, loc="upper right")
 plt.show()
+
+# %% tags=["check"]
+S = np.linalg.inv(P)
+points = ellipse(nu, S) - nu[:, None]
+vh.check(
+    "the posterior's curve is at one standard deviation",
+    np.sum(points * (P @ points), axis=0),
+    1,
+    atol=1e-10,
+)
+vh.check(
+    "the swapped q is as wide and as high as the posterior",
+    points.max(axis=1),
+    np.sqrt(np.diag(S)),
+    atol=1e-3,  # the curve is drawn through 200 points
+)
+vh.check(
+    "the rotated posterior has no tilt",
+    rotated_covariance[0, 1],
+    0,
+    atol=1e-10,
+)
 
 # %% [markdown]
 # Left: the diagonal $q$ of a VAE cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and a little too wide across it. The swapped KL of wake-sleep gives an ellipse that is exactly as wide and as high as the posterior. Right: with rotated axes there is nothing left to lose.
@@ -2769,18 +3341,32 @@ plt.show()
 # | BCE on grey levels is a log-likelihood | common in tutorials | lacks at least $\log 2$ nats per pixel; it is a bound for dynamically binarised data |
 # | importance-weighted bound | rises with $k$ (Burda et al. 2016) | from 0.79 nats too low at $k = 1$ to below 0.01 at $k = 50$; the gap falls like $0.38/k$ |
 #
-# The cell recomputes the numbers of the table that no cell has printed yet.
+# The check recomputes the numbers of the table.
 
-# %%
-assert round(gap_formula, 3) == 0.350
-assert round(score_variance(100, 0.5, 0.0) / 4) == 4108
-assert round(score_variance(100, 0.5, baselines(100, 0.5)["best"]) / 4) == 76
-assert round(predicted[-1] / predicted[0]) == 61
-assert round(log_px - elbo_of_q, 2) == 0.79
-assert round(weight_variance / 2, 2) == 0.38 and weight_variance / (2 * 50) < 0.01
-print("checked: the numbers of the table")
+# %% tags=["check"]
+without, with_best = (
+    score_variance(100, 0.5, baselines(100, 0.5)[name]) / 4
+    for name in ("none", "best")
+)
+for claim, value, in_table, atol in (
+    ("gap of the best diagonal q, in nats", gap_formula, 0.350, 5e-4),
+    ("variance without a baseline, over the path's", without, 4108, 1),
+    ("variance with the best one, over the path's", with_best, 76, 0.5),
+    (
+        "variance at L = 100, over L = 1",
+        predicted[-1] / predicted[0],
+        61,
+        0.5,
+    ),
+    ("nats too low at k = 1", log_px - elbo_of_q, 0.79, 0.005),
+    ("gap at large k, times k", weight_variance / 2, 0.38, 0.005),
+):
+    vh.check(claim, value, in_table, atol=atol)
+vh.check(
+    "gap at k = 50 by (1.47)", weight_variance / 100, 0.01, relation="<"
+)
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["plumbing", "nbval-ignore-output"]
 assert vh.peak_memory() < 4
 vh.report_page(started)
 
@@ -2902,88 +3488,94 @@ vh.report_page(started)
 # ### The numbers in the solutions, computed
 
 
-# %%
+# %% tags=["solution"]
 def kl_1d(mu_1, sigma_1, mu_2, sigma_2) -> float:
-    """KL between two one-dimensional Gaussians by quadrature, in nats: no closed form used."""
+    """KL of two Gaussians in nats by quadrature: no closed form used."""
     q, r = stats.norm(mu_1, sigma_1), stats.norm(mu_2, sigma_2)
-    return integrate.quad(
+    return integral(
         lambda z: q.pdf(z) * (q.logpdf(z) - r.logpdf(z)),
         mu_1 - 12 * sigma_1,
         mu_1 + 12 * sigma_1,
-    )[0]
+    )
 
+
+vh.check("exercise 1: KL(q ‖ p)", kl_1d(1, 0.5, 0, 1), 0.8181, atol=1e-4)
+vh.check("exercise 1: KL(p ‖ q)", kl_1d(0, 1, 1, 0.5), 2.8069, atol=1e-4)
 
 precision = np.array([[5.0, 3.0], [3.0, 5.0]])
+zero = np.zeros(2)
 best_gap = optimize.minimize(
     lambda log_v: kl_gaussians(
-        np.zeros(2), np.diag(np.exp(log_v)), np.zeros(2), precision
+        zero, np.diag(np.exp(log_v)), zero, precision
     ),
-    np.zeros(2),
+    zero,
     tol=1e-10,
 )
+marginal = np.diag(np.linalg.inv(precision))
+vh.check("exercise 2: the gap", best_gap.fun, 0.2231, atol=1e-4)
+vh.check("exercise 2: variances of q", np.exp(best_gap.x), 0.2, atol=1e-4)
+vh.check("exercise 2: the posterior's own", marginal, 0.3125, atol=1e-10)
 
-assert (
-    abs(kl_1d(1, 0.5, 0, 1) - 0.8181) < 1e-4
-    and abs(kl_1d(0, 1, 1, 0.5) - 2.8069) < 1e-4
-)
-assert (
-    abs(best_gap.fun - 0.2231) < 1e-4
-    and np.max(np.abs(np.exp(best_gap.x) - 0.2)) < 1e-4
-)
-assert np.max(np.abs(np.diag(np.linalg.inv(precision)) - 0.3125)) < 1e-10
-assert [score_variance(10, 1.0, b) for b in baselines(10, 1.0).values()] == [
-    552.0,
-    72.0,
-    68.0,
+variances = [
+    score_variance(10, 1.0, b) for b in baselines(10, 1.0).values()
 ]
-print("checked: exercises 1 to 3")
+vh.check(
+    "exercise 3: three variances", variances, [552, 72, 68], relation="="
+)
 
-# %%
+# %% tags=["solution"]
 u = np.random.default_rng(24).random(20_000)
 kumaraswamy = (1 - (1 - u) ** (1 / 3)) ** (1 / 2)
-continuous_bernoulli = np.log(1 + u * 8) / math.log(9)  # r = 9
-cost_of_L = {L: (5 + L) / 600 * (9 + 4 / L) for L in (1, 2, 3, 4)}
+test = stats.kstest(kumaraswamy, lambda z: 1 - (1 - z**2) ** 3)
+median = math.sqrt(1 - 0.5 ** (1 / 3))
+vh.check("exercise 4: p-value", test.pvalue, 0.01, relation=">")
+vh.check("exercise 4: the median", median, 0.4542, atol=1e-4)
 
-assert stats.kstest(kumaraswamy, lambda z: 1 - (1 - z**2) ** 3).pvalue > 0.01
-assert abs(math.sqrt(1 - 0.5 ** (1 / 3)) - 0.4542) < 1e-4
-assert [round(9 / (100 // L) + 4 / 100, 2) for L in (1, 10, 100)] == [0.13, 0.94, 9.04]
-assert (
-    min(cost_of_L, key=cost_of_L.get) == 2
-    and round(cost_of_L[2], 4) == 0.1283
-    and round(cost_of_L[1], 4) == 0.13
+at_100 = [9 / (100 // L) + 4 / 100 for L in (1, 10, 100)]
+by_L = [(5 + L) / 600 * (9 + 4 / L) for L in (1, 2, 3, 4)]
+vh.check("exercise 5 (a)", at_100, [0.13, 0.94, 9.04], atol=0.005)
+vh.check("exercise 5 (b)", by_L[:2], [0.13, 0.1283], atol=5e-5)
+vh.check(
+    "exercise 5 (b): L = 2 is best",
+    by_L[1],
+    [by_L[0], *by_L[2:]],
+    relation="<",
 )
-assert stats.kstest(continuous_bernoulli, lambda t: (9**t - 1) / 8).pvalue > 0.01
-assert (
-    abs(log_c(0.9) - 1.0103) < 1e-4
-    and abs(continuous_bernoulli_mean(0.9) - 0.6699) < 1e-4
-)
-print("checked: exercises 4 to 6")
 
-# %%
+draws = np.log(1 + u * 8) / math.log(9)  # r = 9
+test = stats.kstest(draws, lambda t: (9**t - 1) / 8)
+cb_mean = continuous_bernoulli_mean(0.9)
+vh.check("exercise 6: p-value", test.pvalue, 0.01, relation=">")
+vh.check("exercise 6: log C(0.9)", log_c(0.9), 1.0103, atol=1e-4)
+vh.check("exercise 6: the mean", cb_mean, 0.6699, atol=1e-4)
+
+# %% tags=["solution"]
+# x - mean: the squared error term against the Gaussian's
+error = np.random.default_rng(25).normal(size=784)
+sd = math.sqrt(392)
+log_ratio = stats.norm.logpdf(error, 0, sd) - stats.norm.logpdf(0, 0, sd)
+vh.check("exercise 7: σ", sd, 19.8, atol=0.05)
+vh.check(
+    "exercise 7: log p, up to a constant, is minus the mean error",
+    log_ratio.sum(),
+    -np.mean(error**2),
+    atol=1e-9,
+)
+
 weights = np.array([1.0, 3.0])
-L_1, L_2 = (
-    np.log(weights).mean(),
-    np.log([(a + b) / 2 for a in weights for b in weights]).mean(),
-)
+pair_means = [(a + b) / 2 for a in weights for b in weights]
+vh.check("exercise 8: L_1", np.log(weights).mean(), 0.5493, atol=1e-4)
+vh.check("exercise 8: L_2", np.log(pair_means).mean(), 0.6212, atol=1e-4)
+log_p_8 = math.log(weights.mean())
+vh.check("exercise 8: log p(x)", log_p_8, 0.6931, atol=1e-4)
+
+vh.check("exercise 9: log 60,000", math.log(60000), 11.00, atol=0.005)
+
 sigma = np.linspace(0.01, 5, 500)
 wrong_kl = -0.5 * (1 + np.log(sigma) ** 2 - sigma**2)
-error = np.random.default_rng(25).normal(
-    size=784
-)  # x - mean: the squared error term against the Gaussian's
-gaussian = (
-    stats.norm.logpdf(error, 0, math.sqrt(392)).sum()
-    - stats.norm.logpdf(0 * error, 0, math.sqrt(392)).sum()
-)
-
-assert abs(gaussian + np.mean(error**2)) < 1e-9 and round(math.sqrt(392), 1) == 19.8
-assert (
-    abs(L_1 - 0.5493) < 1e-4
-    and abs(L_2 - 0.6212) < 1e-4
-    and abs(math.log(weights.mean()) - 0.6931) < 1e-4
-)
-assert round(math.log(60000), 2) == 11.00
-assert np.all(wrong_kl[sigma < 0.999] < 0) and np.all(wrong_kl[sigma > 1.001] > 0)
-print("checked: exercises 7 to 10")
+small, large = wrong_kl[sigma < 0.999], wrong_kl[sigma > 1.001]
+vh.check("exercise 10: negative below 1", small, 0, relation="<")
+vh.check("exercise 10: positive above 1", large, 0, relation=">")
 
 # %% [markdown]
 # ## What to read next
