@@ -3,7 +3,7 @@
     python experiments/estimators.py          # whatever is missing of the three results
     python experiments/estimators.py moments  # variances of value and gradient, tighter bounds: about five minutes
     python experiments/estimators.py begin    # two stored runs after some hundred updates: about two minutes
-    python experiments/estimators.py seconds  # about two minutes, on a machine that does nothing else
+    python experiments/estimators.py seconds  # about four minutes, on a machine that does nothing else
 
 The network is the dense one of `gradients.py` with J = 20, trained with estimator B for ten epochs. Chapter 4 trains it
 for one, measures a point of each table again and takes the rest from here.
@@ -264,10 +264,10 @@ def seconds() -> dict:
         if (name, k) not in (("iwae", 1), ("dreg", 1))
     }
     return {
-        "estimators_an_epoch": in_turn(epoch, rounds=4),
-        "shares_600_updates": in_turn(shares, rounds=4),
+        "estimators_an_epoch": in_turn(epoch, rounds=8),
+        "shares_600_updates": in_turn(shares, rounds=8),
         "tighter_an_epoch": {
-            name: taken * of_an_epoch[int(name.rpartition("k")[2])] for name, taken in in_turn(tight, rounds=3).items()
+            name: taken * of_an_epoch[int(name.rpartition("k")[2])] for name, taken in in_turn(tight, rounds=8).items()
         },
     }
 
