@@ -3,6 +3,7 @@
     python experiments/gradients.py            # whatever is missing in experiments/results
     python experiments/gradients.py mlp-j2     # one network
     python experiments/gradients.py --time     # seconds a gradient: on a machine that does nothing else
+    python experiments/gradients.py --rows     # only reduces what is stored to the rows that chapter 4 shows
 
 Each network is trained with estimator B on thresholded MNIST and measured at three stages: before training, after its
 first epoch, and at the end. A measurement holds weights and images fixed and lets only the noise ε vary. It is made on
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ import vae_helpers as vh  # before Keras and TensorFlow: it silences their start
 import keras  # isort: skip
 import numpy as np
 from run import RESULTS, adam, conv, mlp, provenance, write
+from scipy import stats
 
 BLOCKS = 10
 ESTIMATORS = {
@@ -187,12 +190,95 @@ def time_gradients(network: Network, rounds: int = 5, repeats: int = 10) -> dict
     return result
 
 
+# What a table shows: sums over these groups of entries of the gradient, and the value itself.
+PARTS = {
+    "value": ("value",),
+    "mu": ("variance_mu",),
+    "scale": ("variance_scale",),
+    "rest": ("variance_encoder",),
+    "encoder": ("variance_mu", "variance_scale", "variance_encoder"),
+    "decoder": ("variance_decoder",),
+}
+# Quotients of two signal-to-noise ratios, each of an estimator, a part and k.
+QUOTIENTS = {
+    "iwae 50/1": (("iwae", "encoder", 50), ("iwae", "encoder", 1)),
+    "dreg 50/1": (("dreg", "encoder", 50), ("dreg", "encoder", 1)),
+    "decoder 50/1": (("iwae", "decoder", 50), ("iwae", "decoder", 1)),
+    "dreg/iwae 1": (("dreg", "encoder", 1), ("iwae", "encoder", 1)),
+    "dreg/iwae 50": (("dreg", "encoder", 50), ("iwae", "encoder", 50)),
+}
+
+
+def geometric_mean(values: np.ndarray) -> list[float]:
+    """Over the minibatches, with its 95% interval by Student's t: middle, low, high."""
+    logs = np.log(values)
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+
+
+def reduced(stage: dict) -> dict:
+    """What a table shows of one stage: variances relative to B's, with intervals over the minibatches; mean variances
+    n_ε by L, and n_x between minibatches; quotients of signal-to-noise ratios; of the first minibatch, what a page may
+    measure again."""
+    measured = stage["estimators"]
+
+    def total(name: str, n: int, part: str, what: str = "variance") -> np.ndarray:
+        """Summed over the entries of a part, one number for each minibatch."""
+        return sum(np.array(measured[name][str(n)][key.replace("variance", what)]) for key in PARTS[part])
+
+    def ratio(name: str, part: str, k: int) -> np.ndarray:
+        return np.sqrt(total(name, k, part, "squared_mean") / total(name, k, part))
+
+    parts = [part for part in PARTS if part != "value"]
+    result = {
+        "epochs": stage["epochs"],
+        "test_elbo": stage["test_elbo"],
+        "over_b": {
+            name: {part: geometric_mean(total(name, 1, part) / total("b", 1, part)) for part in PARTS}
+            for name in ("a", "path", "score")
+        },
+        "value": {name: float(total(name, 1, "value").mean()) for name in ESTIMATORS},
+        "noise": {
+            name: {n: {part: float(total(name, int(n), part).mean()) for part in parts} for n in measured[name]}
+            for name in ESTIMATORS
+        },
+        "between": {part: float(total("b", 1, part, "between")) for part in parts},
+        "first": {f"{name}, {n}": float(total(name, n, "encoder")[0]) for name, n in (("a", 1), ("b", 5))},
+    }
+    if "iwae" in measured:
+        result["signal"] = {
+            name: geometric_mean(ratio(*above) / ratio(*below)) for name, (above, below) in QUOTIENTS.items()
+        }
+        result["first"] |= {f"{name}, 5, signal": float(ratio(name, "encoder", 5)[0]) for name in TIGHTER}
+    return result
+
+
+def rows() -> list[dict]:
+    """The stages of all networks and seeds, `reduced`, with where each was measured."""
+    found = []
+    for name, network in NETWORKS.items():
+        for seed in network.seeds:
+            path = RESULTS / f"gradients-{name}-seed{seed}.json"
+            if not path.exists():
+                continue
+            result = json.loads(path.read_text())
+            of = {"network": name, "seed": seed, "images": result["images"], "repeats": result["repeats"]}
+            of |= {"latent_dim": len(result["stages"]["end"]["kl_by_latent"])}
+            for stage, measured in result["stages"].items():
+                found.append(of | {"stage": stage} | reduced(measured) | {"provenance": result["provenance"]})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"{', '.join(NETWORKS)}; default: all")
     parser.add_argument("--force", action="store_true", help="measure again what has a result")
     parser.add_argument("--time", action="store_true", help="only measure seconds a gradient")
+    parser.add_argument("--rows", action="store_true", help="only reduce what is stored")
     arguments = parser.parse_args()
+    if arguments.rows:
+        write(RESULTS / "gradients-rows.json", {"rows": rows()})
+        return
     if arguments.time:
         seconds = {name: time_gradients(network) for name, network in NETWORKS.items()}
         write(RESULTS / "gradients-seconds.json", {"seconds": seconds, "provenance": provenance()})
@@ -225,6 +311,7 @@ def main() -> None:
                     "provenance": begun,
                 },
             )
+    write(RESULTS / "gradients-rows.json", {"rows": rows()})
 
 
 if __name__ == "__main__":

@@ -10,9 +10,14 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
+
+import vae_helpers as vh
 
 RESULTS = Path(__file__).parent / "results"
 VERSIONS = {"none": "grey levels", "threshold": "threshold", "fixed": "fixed", "dynamic": "dynamic"}
+HEADS = "data; system; epochs; test ELBO; reconstr.; KL; log p(x), 500 draws; log p(x), exact"
+HEADS += "; active; weights; s/epoch; seeds; published"
 
 # What the write-ups print. Only S1's figures were taken on test images.
 PUBLISHED = {
@@ -22,64 +27,50 @@ PUBLISHED = {
 }
 
 
-def stored(name: str) -> list[dict]:
-    """The results of one run of `run.py`, e.g. `"s1-threshold"`, by seed; empty where it was never made."""
-    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"{name}-seed*.json"))]
+def stored(name: str) -> list[dict[str, Any]]:
+    """What `vh.stored` gives; empty where the run was never made."""
+    try:
+        return vh.stored(name)
+    except FileNotFoundError:
+        return []
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and standard error; the error of a single value is not known (NaN)."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, math.nan
-    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
-
-
-def show(values: list[float], digits: int = 1) -> str:
-    """`−156.1 ± 0.2`: mean ± standard error, with a digit more where the error would read as zero."""
-    mean, error = mean_and_error(values)
-    digits += 0 < error < 0.5 * 10**-digits
-    text = f"{mean:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
-    return text.replace("-", "−")
-
-
-def rows() -> list[tuple[str, ...]]:
+def rows() -> list[tuple]:
     """The cells of the table, a row for each system, version of the data and number of epochs that has results."""
     timed = RESULTS / "seconds_per_epoch.json"
-    seconds = json.loads(timed.read_text())["seconds_per_epoch"] if timed.exists() else {}
-    table = []
+    seconds = json.loads(timed.read_text("utf-8"))["seconds_per_epoch"] if timed.exists() else {}
+    cells = []
     for version, title in VERSIONS.items():
         for system in ("s0", "s1", "s2", "s3", "s4"):
             longer = [stored(f"{system}-long")] if version == "threshold" else []
             for results in filter(None, [stored(f"{system}-{version}"), *longer]):
                 epochs = results[0]["epochs"]
-                table.append(
+                over_seeds = {
+                    key: vh.mean_and_error([result[f"test_{key}"] for result in results])
+                    for key in ("elbo", "reconstruction", "kl", "log_likelihood_500", "log_likelihood")
+                }
+                kl, error = over_seeds["kl"]  # small: with a digit more than the others
+                over_seeds["kl"] = f"{kl:.2f}" + ("" if math.isnan(error) else f" ± {error:.2f}")
+                cells.append(
                     (
                         title,
                         system.upper(),
-                        str(epochs),
-                        show([result["test_elbo"] for result in results]),
-                        show([result["test_reconstruction"] for result in results]),
-                        show([result["test_kl"] for result in results], 2),
-                        show([result["test_log_likelihood_500"] for result in results]),
-                        show([result["test_log_likelihood"] for result in results]),
+                        epochs,
+                        *over_seeds.values(),
                         ", ".join(map(str, sorted({result["active_units"] for result in results}))),
-                        f"{results[0]['parameters']:,}",
-                        f"{seconds[system]:.1f}" if system in seconds else "not timed",
-                        str(len(results)),
+                        results[0]["parameters"],
+                        seconds.get(system, "not timed"),
+                        len(results),
                         PUBLISHED.get((system, version, epochs), "none"),
                     )
                 )
-    return table
+    return cells
 
 
 def table() -> str:
     """The scoreboard in Markdown."""
-    heads = "data; system; epochs; test ELBO; reconstr.; KL; log p(x), 500 draws; log p(x), exact"
-    heads += "; active; weights; s/epoch; seeds; published"
-    lines = [heads.split("; "), ["---"] * 2 + ["---:"] * 10 + ["---"], *rows()]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+    return vh.table(HEADS.split("; "), rows(), digits=1)
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    print(table())
