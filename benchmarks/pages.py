@@ -22,8 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "tools"))
-from pdf import CHROMIUM, PAGES  # noqa: E402
+from pdf import CHROMIUM  # noqa: E402
 
+PAGES = ROOT / "_build" / "html"
 RESULTS = Path(__file__).parent / "results"
 LIGHTHOUSE = "lighthouse@12.8.2"
 NAMES = {

@@ -32,33 +32,15 @@
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
+import subprocess
 import sys
 
 if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
-    import subprocess
-
-    if not os.path.exists("vae-book"):  # it is there after a restart
-        subprocess.check_call(
-            [
-                "git",
-                "clone",
-                "--quiet",
-                "--depth=1",
-                "https://github.com/vae-book/vae-book",
-                "vae-book",
-            ]
-        )
-    subprocess.check_call(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "./vae-book",
-        ]
-    )
+    fetch = f"""
+    [ -d vae-book ] || git clone -q --depth=1 --branch=main https://github.com/vae-book/vae-book
+    {sys.executable} -m pip install -q --no-deps ./vae-book
+    """
+    subprocess.run(["bash", "-ec", fetch], check=True)
     os.chdir("vae-book/notebooks")
 
 # %%

@@ -1,16 +1,25 @@
-"""What several test modules share: small images, small models, and the real data when a test asks for it."""
+"""What several test modules share: small images, small models, and the real data when a test asks for it.
 
+TensorFlow is loaded by the tests that need it: those that only read files begin at once.
+"""
+
+from __future__ import annotations
+
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 
-import vae_helpers as vh
+if TYPE_CHECKING:
+    import vae_helpers as vh
 
 IMAGE_SHAPE = (8, 8, 1)
+EXPENSIVE = {"pages", "kernel", "one_process", "decode"}  # fixtures that take seconds, made once
+LIMIT = 600  # seconds for a step in another process: fifty times what it takes, and half of pytest's own limit
 
 
 @pytest.fixture
@@ -29,6 +38,8 @@ def grey_images() -> np.ndarray:
 def small_vae():
     """Makes a small VAE; the keywords of `vh.mlp_vae` change it."""
 
+    import vae_helpers as vh
+
     def make(family=vh.mlp_vae, **kwargs) -> vh.VAE:
         kwargs = {"image_shape": IMAGE_SHAPE, "seed": 1, **kwargs}
         if family is vh.mlp_vae:
@@ -38,6 +49,14 @@ def small_vae():
         return family(**kwargs)
 
     return make
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    """XLA compiles two to three seconds for what a test of something else runs once."""
+    import vae_helpers as vh
+
+    monkeypatch.setattr(vh.VAE, "prefers_xla", False)
 
 
 @pytest.fixture
@@ -56,19 +75,63 @@ def posterior_off_the_prior():
 
 
 @pytest.fixture(scope="session")
-def pages() -> Path:
+def finish():
+    """Waits for a process and returns what it printed; an error names the step that hung or failed."""
+
+    def wait(process: subprocess.Popen, step: str, status: int = 0) -> tuple[str, str]:
+        try:
+            printed, errors = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            printed, errors = process.communicate()
+            pytest.fail(f"{step}: no end after {LIMIT // 60} minutes; it printed:\n{printed}\n{errors}")
+        if process.returncode != status:
+            pytest.fail(f"{step}: status {process.returncode}, expected {status}; it printed:\n{printed}\n{errors}")
+        return printed, errors
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def start_python():
+    """Starts a script in a process of its own, for `finish`."""
+
+    def start(script: str, *arguments, **environment) -> subprocess.Popen:
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=os.environ | environment, stdout=pipe, stderr=pipe, text=True)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def pages(finish) -> Path:
     """The folder of the built book. Built with warnings as errors, as `make book` does."""
     root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, root / "tools" / "build.py"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build = ["build", root, "-W", "--keep-going", "-n", "-q"]
+    book = [sys.executable, Path(sys.executable).with_name("jupyter-book"), *build]
+    finish(subprocess.Popen(book, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), "building the book")
     return root / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
 def mnist() -> vh.ImageData:
+    import vae_helpers as vh
+
     return vh.load_mnist()
 
 
 @pytest.fixture(autouse=True)
 def _fixed_global_seed():
-    keras.utils.set_random_seed(0)
+    if "keras" in sys.modules:  # else nothing here has a seed
+        sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests that share what is slow to make are slow, and pytest-xdist keeps them in one process."""
+    for item in items:
+        if shared := EXPENSIVE.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+            if config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group(min(shared)))

@@ -2,7 +2,7 @@
 
 import os
 import pty
-import subprocess
+import re
 import sys
 import time
 from pathlib import Path
@@ -22,7 +22,7 @@ from vae_helpers.progress import (
     device_name,
     format_seconds,
 )
-from vae_helpers.report import peak_memory, report_page
+from vae_helpers.report import report_page
 
 SCRIPT = """
 from vae_helpers.progress import LiveText, Progress
@@ -44,72 +44,105 @@ def test_seconds_read_like_a_clock(seconds, text):
     assert format_seconds(seconds) == text
 
 
-def test_in_a_terminal_the_status_line_replaces_itself():
-    terminal, child_end = pty.openpty()
-    child = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=child_end, stderr=subprocess.PIPE)
-    os.close(child_end)
-    shown = b""
-    while True:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:  # how Linux says that the other end was closed
-            break
-        if not part:
-            break
-        shown += part
-    assert child.wait() == 0, child.stderr.read().decode()
-    text = shown.decode()
-    assert "\r\x1b[2Kepoch 2/50, 1:32 left" in text and "log p(x):  50%, 0 s left" in text
+def test_in_a_terminal_the_status_line_replaces_itself(monkeypatch):
+    terminal, own_end = pty.openpty()
+    with os.fdopen(own_end, "w") as screen, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", screen)
+        exec(SCRIPT, {})
+        screen.flush()
+        text = os.read(terminal, 4096).decode()
+    os.close(terminal)
+    assert "\r\x1b[2Kepoch 2/50, 1:32 left" in text
+    assert re.search(r"\r\x1b\[2Klog p\(x\):  50%, \S+", text)
     # Whatever stood behind the last carriage return was erased: only the lines remain on the screen.
     remaining = [line.rsplit("\r\x1b[2K", 1)[-1].strip() for line in text.split("\n")]
     assert [line for line in remaining if line] == ["epoch 1", "epoch 2"]
 
 
-def test_in_a_pipe_only_the_lines_appear():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("epoch 1\nepoch 2\n", "")
+def test_in_a_pipe_only_the_lines_appear(capfd):
+    exec(SCRIPT, {})
+    assert capfd.readouterr() == ("epoch 1\nepoch 2\n", "")
 
 
-def test_in_a_notebook_one_display_is_updated_in_place(monkeypatch):
-    monkeypatch.delenv("PYTEST_VERSION")  # as if somebody watched
-    seen = []
+# Under nbval first, then as if somebody watched, then what memory the kernel has taken.
+CELLS = [
+    SCRIPT,
+    "import os; del os.environ['PYTEST_VERSION']\n" + SCRIPT,
+    """
+from vae_helpers.report import peak_memory
+import numpy as np
+before = peak_memory()
+held = np.ones(2**27)  # a GiB, in a process that has let go of little
+print(peak_memory() - before)
+""",
+]
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    """The executed cells, and what each of them displayed on the way."""
+    seen = [[] for _ in CELLS]
 
     class Watching(NotebookClient):
         def process_message(self, message, cell, cell_index):
             if message["msg_type"] in ("display_data", "update_display_data"):
-                seen.append(message["content"]["data"]["text/plain"])
+                seen[cell_index].append(message["content"]["data"]["text/plain"])
             return super().process_message(message, cell, cell_index)
 
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SCRIPT)])
-    Watching(notebook, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
-    assert "epoch 1\nepoch 2/50, 1:32 left" in seen  # alive while it ran
-    stored = [output.data["text/plain"] for output in notebook.cells[0].outputs]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    Watching(
+        notebook, timeout=600, startup_timeout=600, extra_arguments=["--IPKernelApp.log_level=40"]
+    ).execute()  # an error names the cell that hung
+    return notebook.cells, seen
+
+
+def test_in_a_notebook_one_display_is_updated_in_place(kernel):
+    cells, seen = kernel
+    assert "epoch 1\nepoch 2/50, 1:32 left" in seen[1]  # alive while it ran
+    stored = [output.data["text/plain"] for output in cells[1].outputs]
     assert stored == ["epoch 1\nepoch 2", ""]  # tools/execute.py drops the empty one
 
 
-def test_under_nbval_only_the_lines_appear():
+def test_under_nbval_only_the_lines_appear(kernel):
     """A slow machine would otherwise show, and leave behind, displays that the committed outputs do not have."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SCRIPT)])
-    NotebookClient(notebook, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
-    assert [output.data["text/plain"] for output in notebook.cells[0].outputs] == ["epoch 1\nepoch 2"]
+    cells, _ = kernel
+    assert [output.data["text/plain"] for output in cells[0].outputs] == ["epoch 1\nepoch 2"]
 
 
-def test_short_work_leaves_no_trace(capsys):
-    with Progress("quick", total=10) as progress:
+def test_peak_memory_grows_with_what_is_held(kernel):
+    cells, _ = kernel
+    assert 0.5 < float(cells[2].outputs[0].text) < 1.1
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless it is set: `clock[0]`, in seconds."""
+    seconds = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+def test_short_work_leaves_no_trace_and_long_work_tells_the_time_left(clock, monkeypatch):
+    shown = []
+    monkeypatch.setattr(LiveText, "status", lambda self, text: shown.append(text))
+    with Progress("log p(x)", total=10) as progress:
+        clock[0] += 1.9
         progress.update(5)
-    assert capsys.readouterr() == ("", "")
+        assert shown == []
+        clock[0] += 0.2
+        progress.update(1)
+    assert shown == ["log p(x):  10%, 19 s left"]
 
 
-def test_the_status_is_drawn_no_more_often_than_asked(monkeypatch):
+def test_the_status_is_drawn_no_more_often_than_asked(clock, monkeypatch):
     drawn = []
-    monkeypatch.setattr(
-        LiveText, "_draw", lambda self: (drawn.append(1), setattr(self, "_last_drawn", time.monotonic()))
-    )
+    draw = LiveText._draw
+    monkeypatch.setattr(LiveText, "_draw", lambda self: (drawn.append(self._status), draw(self)))
     text = LiveText(min_interval=60)
-    text.status("first")
-    for _ in range(100):
-        text.status("later")
-    assert len(drawn) == 1
+    for number in range(100):
+        text.status(str(number))
+        clock[0] += 1
+    assert drawn == ["0", "60"]
 
 
 def test_the_first_table_names_the_device_and_no_other_does(capsys, monkeypatch, small_vae, grey_images):
@@ -130,16 +163,10 @@ def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
     assert device_name() == "GPU NVIDIA T4, GPU 1"
 
 
-def test_peak_memory_grows_with_what_is_held():
-    before = peak_memory()
-    held = np.ones(2**26 + int(before * 2**27))  # more than was ever taken, in numbers of 8 bytes
-    assert peak_memory() - before > 0.4 and held[-1] == 1
-
-
-def test_the_report_is_what_the_status_page_reads(capsys):
+def test_the_report_is_what_the_status_page_reads(capsys, clock):
     pytest.importorskip("docutils", reason="the book's own environment reads reports, others only write them")
     sys.path.append(str(Path(__file__).parents[1] / "tools"))
-    from book_status import REPORT
+    from book_extension import REPORT
 
     report_page(time.monotonic() - 90)
     minutes, memory, *versions = REPORT.search(capsys.readouterr().out).groups()

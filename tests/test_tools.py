@@ -1,167 +1,261 @@
-"""The scripts behind the Makefile, run for real in a small copy."""
+"""The scripts behind the Makefile and the extensions of the book, run on small things."""
 
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import jupytext
+import nbformat
 import numpy as np
 import pytest
-from nbformat import NotebookNode
+import yaml
 from PIL import Image
-
-import vae_helpers as vh
-from vae_helpers.animation import PALETTE
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
+import check  # noqa: E402
+import execute  # noqa: E402
+import set_repository  # noqa: E402
+from book_extension import film_to_gif, read_chapter  # noqa: E402
 from book_math import mathml, plain_text  # noqa: E402
-from book_status import read_chapter  # noqa: E402
 from book_terms import pattern_for, read_glossary  # noqa: E402
-from book_weight import inline_imports, italic, purge  # noqa: E402
-from execute import merged  # noqa: E402
+from book_weight import purge  # noqa: E402
 
-OLD, NEW = "https://github.com/vae-book/vae-book", "https://github.com/someone/my-course"
+OLD, BRANCH = set_repository.declared()
+OLD_NAME, NAME = OLD.rpartition("/")[2], "my-course"
+NEW = f"https://github.com/someone/{NAME}"
+
+
+def git(folder, *command) -> str:
+    return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+# --- another repository ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def clone(tmp_path):
-    """A clone of the committed and the changed files, without what they build."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.split("\n")  # fmt: skip
-    for name in filter(None, names):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
-    return tmp_path
+    """A copy of the text files, changed ones included, in a folder of another name."""
+    clone = tmp_path / "elsewhere"
+    for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (ROOT / name).is_file() and not name.startswith("experiments/results/"):
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone / name)
+    git(clone, "init", "-q")
+    git(clone, "add", "-A")
+    return clone
 
 
-def run(clone, tool, *arguments):
-    command = [sys.executable, str(clone / "tools" / tool), *arguments]
-    return subprocess.run(command, cwd=clone, capture_output=True, text=True)
-
-
-def texts(clone):
-    files = subprocess.run(["git", "ls-files"], cwd=clone, capture_output=True, text=True, check=True).stdout.split()
-    return {name: (clone / name).read_bytes() for name in files}
+def texts(clone) -> dict[str, bytes]:
+    return {name: (clone / name).read_bytes() for name in git(clone, "ls-files").splitlines()}
 
 
 def test_a_fork_changes_one_address(clone):
-    """Every mention moves, nothing else does, and moving back restores every byte."""
+    """Links, folder names in instructions and the first cells move, nothing else does, and moving back restores all."""
+    set_repository.set_repository(clone)
     before = texts(clone)
     assert sum(OLD.encode() in text for text in before.values()) >= 5
-    done = run(clone, "set_repository.py", NEW)
-    assert done.returncode == 0, done.stdout + done.stderr
+    changed = set_repository.set_repository(clone, NEW + ".git")
     after = texts(clone)
-    # This test names the old address itself; so may nothing else.
-    left = [name for name, text in after.items() if b"vae-book/vae-book" in text and name != "tests/test_tools.py"]
-    assert left == []
-    for name in ("_config.yml", "README.md", "notebooks/01_theory.ipynb", "notebooks/01_theory.py"):
-        assert b"someone/my-course" in after[name], name
-    assert run(clone, "set_repository.py", OLD).returncode == 0
-    assert {n: t for n, t in texts(clone).items() if n != "tests/test_tools.py"} == {
-        n: t for n, t in before.items() if n != "tests/test_tools.py"
-    }
-
-
-@pytest.mark.parametrize("url", ["", "github.com/someone/course", "https://github.com/someone"])
-def test_an_address_that_is_none(clone, url):
-    before = texts(clone)
-    done = run(clone, "set_repository.py", *([url] if url else []))
-    assert done.returncode != 0 and "https://" in done.stdout + done.stderr
+    assert changed == [name for name in sorted(after) if after[name] != before[name]]
+    assert {"_config.yml", "README.md", "notebooks/01_theory.ipynb", "notebooks/01_theory.py"} <= set(changed)
+    left = [line for text in after.values() for line in text.decode(errors="replace").splitlines() if OLD_NAME in line]
+    assert [line for line in left if "user_cache_dir" not in line] == []  # the data stay where they are
+    assert b"cd " + NAME.encode() in after["book/how_to_use.md"]
+    set_repository.set_repository(clone, OLD)
     assert texts(clone) == before
 
 
-def test_executing_an_unknown_chapter(clone):
-    done = run(clone, "execute.py", "99_nothing")
-    assert done.returncode == 2 and "02_mlp_vae" in done.stderr
+def test_the_set_up_cell_follows_the_declared_branch_in_both_halves(clone):
+    config = clone / "_config.yml"
+    config.write_text(config.read_text("utf-8").replace(f"  branch: {BRANCH}", "  branch: v1.2"), "utf-8")
+    before = texts(clone)
+    set_repository.set_repository(clone, NEW)
+    cell = set_repository.colab_cell(NEW, "v1.2")
+    assert f"--branch=v1.2 {NEW}" in cell and len(cell.splitlines()) < 21
+    for script in sorted((clone / "notebooks").glob("[0-9]*.py")):
+        notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+        old = nbformat.reads(before[f"notebooks/{script.stem}.ipynb"].decode(), as_version=4)
+        assert [c.source for c in (jupytext.read(script), notebook) for c in c.cells if c.cell_type == "code"].count(
+            cell
+        ) == 2
+        number = next(n for n, c in enumerate(old.cells) if c.cell_type == "code")
+        old.cells[number].source = cell
+        assert [c for n, c in enumerate(notebook.cells) if c.cell_type == "code"] == [
+            c for c in old.cells if c.cell_type == "code"
+        ]
+    readme = (clone / "README.md").read_text("utf-8")
+    assert f"github/someone/{NAME}/blob/v1.2/notebooks/01_theory.ipynb" in readme and "/blob/main/" not in readme
 
 
-def test_a_failing_cell_leaves_the_notebook_alone(clone):
-    script = clone / "notebooks" / "02_mlp_vae.py"
-    notebook = script.with_suffix(".ipynb")
-    before = notebook.read_bytes()
-    header = script.read_text().split("# %%")[0]
-    script.write_text(header + "# %%\nprint('first')\n\n# %%\nassert 1 + 1 == 3, 'wrong'\n")
-    done = run(clone, "execute.py", "02_mlp_vae")
-    assert done.returncode == 1 and "wrong" in done.stderr and notebook.read_bytes() == before
-    assert "first" not in done.stdout.splitlines()  # cell outputs stay in the notebook; the log has times
+def test_the_set_up_cell_enters_the_folder_at_the_declared_tag(clone, tmp_path, monkeypatch):
+    """On a stand-in for Colab, where the address leads to a clone in a folder of another name. pip is not run."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    git(clone, *who, "commit", "-q", "-m", "one")
+    git(clone, "tag", "v1.2")
+    (clone / "README.md").unlink()
+    git(clone, *who, "commit", "-q", "-a", "-m", "two")
+    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
+    monkeypatch.setattr(sys, "executable", "true")
+    settings = {f"url.{clone.as_uri()}.insteadOf": NEW, "protocol.file.allow": "always", "advice.detachedHead": "false"}
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (key, value) in enumerate(settings.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", value)
+    content = tmp_path / "content"
+    content.mkdir()
+    for _ in range(2):  # after "Restart session" the clone is still there
+        monkeypatch.chdir(content)
+        exec(set_repository.colab_cell(NEW, "v1.2"), {})
+        assert Path.cwd() == content / NAME / "notebooks" and (content / NAME / "README.md").exists()
+    exec(set_repository.colab_cell(NEW, "v1.2"), {})  # and so it does in the chapters' folder itself
+    assert Path.cwd() == content / NAME / "notebooks"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(subprocess.CalledProcessError):  # not silently another branch
+        exec(set_repository.colab_cell(NEW, "v9"), {})
 
 
-def test_executing_writes_outputs_in_order(clone):
-    script = clone / "notebooks" / "02_mlp_vae.py"
-    header = script.read_text().split("# %%")[0]
-    script.write_text(header + "# %%\nx = 6\n\n# %% [markdown]\n# Text.\n\n# %%\nprint(x * 7)\n")
-    done = run(clone, "execute.py", "02_mlp_vae")
-    assert done.returncode == 0, done.stderr
-    assert '"42\\n"' in script.with_suffix(".ipynb").read_text()
-    assert done.stdout.count("2/2") == 1
+@pytest.mark.parametrize("url", ["github.com/someone/course", "https://github.com/someone"])
+def test_an_address_that_is_none(url, tmp_path, monkeypatch):
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    monkeypatch.setattr(set_repository, "ROOT", tmp_path)
+    assert f"Nothing changed: '{url}' does not look like https://" in set_repository.main([url])
 
 
-def test_new_prose_needs_no_execution_and_new_code_does(clone):
-    script = clone / "notebooks" / "01_theory.py"
-    notebook = script.with_suffix(".ipynb")
-    before, text = notebook.read_text(), script.read_text()
-    script.write_text(text.replace("# # 1. The theory", "# # 1. All of the theory"))
-    assert run(clone, "execute.py", "--text", "01_theory").returncode == 0
-    assert notebook.read_text() == before.replace("# 1. The theory", "# 1. All of the theory")
-    script.write_text(text.replace("import itertools", "import itertools  # new"))
-    done = run(clone, "execute.py", "--text", "01_theory")
-    assert done.returncode == 1 and "Execute the chapter" in done.stderr
+# --- executing ---------------------------------------------------------------------------------------------------
+
+HEADER = (
+    "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: P\n#     language: python\n#     name: python3\n# ---\n\n"
+)
 
 
-# --- the book's extension ----------------------------------------------------------------------------------------
+@pytest.fixture
+def chapter(tmp_path, monkeypatch):
+    """Writes the .py half of a small chapter."""
+    monkeypatch.setattr(execute, "NOTEBOOKS", tmp_path)
+
+    def write(*cells: str) -> Path:
+        script = tmp_path / "01_small.py"
+        script.write_text(HEADER + "\n\n".join(f"# %%{cell}" for cell in cells) + "\n", "utf-8")
+        return script
+
+    return write
+
+
+def test_executing_an_unknown_chapter(chapter):
+    chapter("\n1")
+    assert execute.main(["99_nothing"]) == "There is no chapter '99_nothing': expected one of 01_small."
+
+
+def test_executing_writes_outputs_in_order_or_nothing(chapter, capsys):
+    script = chapter("\nx = 6", " [markdown]\n# Text.", "\nprint(x * 7)")
+    assert execute.main(["01_small"]) is None
+    assert '"42\\n"' in script.with_suffix(".ipynb").read_text("utf-8")
+    shown = capsys.readouterr().out
+    assert shown.count("2/2") == 1 and "42" not in shown.splitlines()  # outputs stay in the notebook
+    notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    assert execute.pair_differences(script, notebook) == []
+
+    before = script.with_suffix(".ipynb").read_bytes()
+    chapter("\nprint('first')", "\nassert 1 + 1 == 3, 'wrong'")
+    assert "01_small failed and was not written" in execute.main(["01_small"])
+    assert script.with_suffix(".ipynb").read_bytes() == before
+
+
+def test_new_prose_needs_no_execution_and_new_code_does(chapter):
+    script = chapter(" [markdown]\n# Text.", "\nprint(42)")
+    notebook = execute.paired(script)
+    notebook.cells[1].update(execution_count=1, outputs=[nbformat.v4.new_output("stream", text="42\n")])
+    nbformat.write(notebook, script.with_suffix(".ipynb"))
+    before = script.with_suffix(".ipynb").read_text("utf-8")
+    chapter(" [markdown]\n# New text.", "\nprint(42)")
+    assert execute.main(["--text"]) is None
+    assert script.with_suffix(".ipynb").read_text("utf-8") == before.replace("Text.", "New text.")
+    chapter(" [markdown]\n# New text.", "\nprint(43)")
+    assert "Execute the chapter" in execute.main(["--text", "01_small"])
+
+
+def test_a_kind_folds_its_cell_in_the_book_in_jupyterlab_and_in_colab(chapter):
+    kinds = ("check", "plumbing", "solution", "exercise")
+    cells = execute.paired(chapter(*(f' tags=["{kind}"]\n1' for kind in kinds), "\n1")).cells
+    hidden = {"source_hidden": True}
+    folded = [{"tags": [kind, "hide-input"], "jupyter": hidden, "cellView": "form"} for kind in ("check", "plumbing")]
+    folded += [{"tags": ["solution", "hide-cell"], "jupyter": hidden | {"outputs_hidden": True}, "cellView": "form"}]
+    assert [cell.metadata for cell in cells] == [*folded, {"tags": ["exercise"]}, {}]
+
+
+def test_pieces_of_a_stream_are_joined():
+    def stream(name, text):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data")
+    outputs = [stream("stdout", "a"), stream("stdout", "b"), picture, stream("stdout", "c"), stream("stderr", "d")]
+    assert [output.get("text") for output in execute.merged(outputs)] == ["ab", None, "c", "d"]
+
+
+# --- checking ----------------------------------------------------------------------------------------------------
+
+
+def test_each_hygiene_check_can_fail(tmp_path):
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    git(tmp_path, "init", "-q")
+    planted = {
+        "white space": ("a.md", "a line \n"),
+        "no large files": ("a.bin", "0" * (2 * 2**20 + 1)),
+        "no build output": ("a.log", ""),
+        "no machine's paths": ("b.md", "in /" + "home/me"),
+        "no registry's hosts": ("c.md", "from https://pypi" + ".org/simple"),
+    }
+    for name, (file, text) in planted.items():
+        command = ["bash", "-c", check.CHECKS[name]]
+        assert subprocess.run(command, cwd=tmp_path).returncode == 0, name
+        (tmp_path / file).write_text(text)
+        git(tmp_path, "add", "--force", file)
+        assert subprocess.run(command, cwd=tmp_path).returncode != 0, name
+
+
+def test_lines_of_code_are_counted():
+    source = '"""One.\n\nTwo."""\n\nimport os  # a word\n\n\n'
+    source += 'def f():\n    """Three."""\n    # why\n    return (\n        1\n    )\n'
+    assert check.code_lines(source) == 5
+
+
+# --- the book's extensions ---------------------------------------------------------------------------------------
 
 
 def test_a_film_becomes_a_gif_with_the_same_frames_and_length(tmp_path):
-    from book_extension import film_to_gif  # from tools/
-
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 42, (12, 20), np.uint8) for _ in range(7)]
-    source = vh.write_animation(frames, tmp_path / "film.png", fps=15, hold_last=0.4)
-    film_to_gif(source, tmp_path / "film.gif")
+    palette = rng.integers(0, 256, (42, 3), np.uint8)
+    frames = [palette[rng.integers(0, 42, (12, 20))] for _ in range(7)]
+    images = [Image.fromarray(frame) for frame in frames]
+    durations = [1000 / 15] * 6 + [1000 / 15 + 400]
+    images[-1].save(
+        tmp_path / "film.png", save_all=True, default_image=True, append_images=images, duration=durations
+    )  # fmt: skip
+    film_to_gif(tmp_path / "film.png", tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 7 and film.info["loop"] == 0
         total = 0
         for number, frame in enumerate(frames):
             film.seek(number)
             total += film.info["duration"]
-            np.testing.assert_array_equal(np.asarray(film.convert("RGB")), PALETTE[frame])
-    assert abs(total - 1000 * (7 / 15 + 0.4)) <= 10
+            np.testing.assert_array_equal(np.asarray(film.convert("RGB")), frame)
+    assert abs(total - sum(durations)) <= 10
 
 
 @pytest.mark.parametrize(
     "tex, expected",
     [
-        (r"\log q", "<mi>log</mi><mspace width='0.1667em'/><mi>q</mi>"),  # an operator keeps its distance
-        (r"x \log(q)", "<mi>x</mi><mspace width='0.1667em'/><mi>log</mi><mo stretchy='false'>(</mo>"),
-        (r"-\log q", "<mo form='prefix'>−</mo><mspace width='0.1667em'/><mi>log</mi>"),
-        (r"a_{\max}", "<msub><mi>a</mi><mi>max</mi></msub>"),
-        (r"a_{k+1}", "<mo lspace='0' rspace='0'>+</mo>"),  # no space within a subscript,
-        (r"\frac{1-x}{2}", "<mo lspace='0' rspace='0'>−</mo>"),  # nor within a small fraction
-        (r"= \sum_i x_i", "<mo>=</mo><msub><mo lspace='0'>∑</mo>"),
-        (r"a \sum_i x_i", "<mi>a</mi><msub><mo>∑</mo>"),
-        (r"\lVert a \rVert + b", "<mo>+</mo><mi>b</mi>"),
-        (r"\left[ x \right]", "<mo fence='true' stretchy='false'>[</mo>"),
-        (r"\left[ \frac{1}{x} \right]", "<mo fence='true'>[</mo>"),
-        (r"\hat w", "<mo stretchy='false'>ˆ</mo>"),
-        (r"f'(z)", "<mrow><mi>f</mi><mo lspace='0' rspace='0'>′</mo></mrow>"),
-        (r"\frac{\partial f}{\partial x}", "<mi>∂</mi>"),
-        (r"\log\!\left( x \right)", "<mi>log</mi><mrow>"),
-        (r"\max_x f", "<msub><mrow><mi>max</mi></mrow><mi>x</mi></msub><mspace width='0.1667em'/><mi>f</mi>"),
-        (r"a = -b", "<mo>=</mo><mo form='prefix'>−</mo><mi>b</mi>"),  # a sign,
-        (r"a - b", "<mi>a</mi><mo>−</mo><mi>b</mi>"),  # an operation,
-        (r"(a) - b", "<mo stretchy='false'>)</mo><mo>−</mo><mi>b</mi>"),  # also after a bracket
-        (r"\mathrm{KL}(q)", "<mrow><mi>KL</mi></mrow>"),
-        (r"\mathbb{E}\,\mathbb{R}", "<mi>𝔼</mi>"),
-        (r"\mathbb{E}\,\mathbb{R}", "<mi>ℝ</mi>"),
-        (r"\mathcal{L} + \mathcal{N}", "<mi>ℒ</mi><mo>+</mo><mi>𝒩</mi>"),
-        (r"\mathbf{x}", "<mi>𝐱</mi>"),
-        (r"\lVert x \rVert", "<mo stretchy='false' lspace='0' rspace='0'>∥</mo><mi>x</mi>"),
-        (r"a\!b", "<mspace style='margin-inline-start:-0.1667em'/>"),
+        (r"f'(z)", "<mrow><mi>f</mi><mo lspace='0' rspace='0'>′</mo></mrow>"),  # ours: the sign is raised already
+        (r"\widetilde{x}", "<mo stretchy='false'>˜</mo>"),
+        (r"a < b", "<mo>&lt;</mo>"),  # from here on math-core's: what the book's formulas take for granted
+        (r"\mathrm{KL}(q)", "<mi>KL</mi>"),
+        (r"\mathbb{E}\,\mathbf{x}", "<mi>𝔼</mi><mspace width='0.16666667em'/><mi>𝐱</mi>"),
+        (r"x \log q", "<mi>x</mi><mspace width='0.1667em'/>"),  # a function keeps its distance
+        (r"a_{k+1}", "<mo lspace='0' rspace='0'>+</mo>"),  # no space within a subscript
+        (r"= \sum_i x_i", "<mo lspace='0'>∑</mo>"),
     ],
 )
 def test_formulas_are_what_browsers_lay_out(tex, expected):
@@ -169,45 +263,25 @@ def test_formulas_are_what_browsers_lay_out(tex, expected):
 
 
 def test_formulas_can_be_said_in_a_line():
-    assert plain_text(r"\frac{y}{1 - y}, \sqrt{n}") == "y/(1 − y), √(n)"
-    assert plain_text(r"\mathbb{E}[(z - \mu)^3] / \sigma_j^2") == "𝔼[(z − μ)^3]/σ_j^2"
+    assert plain_text(r"\frac{y}{1 - y}, \sqrt{n}") == "y/(1−y), √(n)"
+    assert plain_text(r"\mathbb{E}[(z - \mu)^3] / \sigma_j^2 < 1") == "𝔼[(z − μ)^3]/σ_j^2 < 1"
     assert plain_text(r"\mathbb E[\log \frac1k \sum_i w_i]") == "𝔼[log 1/k∑_i w_i]"
 
 
 def test_a_formula_nobody_can_read_stops_the_build():
-    with pytest.raises(ValueError, match=r"Undefined control sequence: \\sigmma.*in the formula"):
+    with pytest.raises(ValueError, match=r'Unknown command "\\sigmma".*in the formula'):
         mathml(r"\sigmma^2")
 
 
 def test_the_style_sheet_keeps_what_a_page_can_use():
     css = """
     @charset "utf-8"; html { color: red } .used, .gone { color: green } .gone > p { color: blue }
-    #used:not(.gone) { top: 0 } @media print { .gone { top: 1px } } @media screen { .used { top: 2px } }
-    @font-face { font-family: F; src: url(f.woff2) } @keyframes turn { to { top: 3px } }
-    .fa:before { content: "\\f0c9" }
+    #used:not(.gone, :is(.gone)) { top: 0 } @media print { .gone { top: 1px } } @media screen { .used { top: 2px } }
+    @font-face { font-family: F; src: url(f.woff2) } @keyframes turn { to { top: 3px } } /* .gone { a: b } */
     """
     kept = purge(css, {"used", "fa"})
     assert "red" in kept and "green" in kept and "top: 0" in kept and "2px" in kept and "3px" in kept
-    assert "blue" not in kept and "1px" not in kept and "@media print" not in kept
-    assert "font-family: F" in kept and '"\uf0c9"' in kept
-
-
-def test_style_sheets_are_joined_with_their_pictures(tmp_path):
-    static = tmp_path / "_static"
-    (static / "theme").mkdir(parents=True)
-    (static / "basic.css").write_text("p { background: url('p.png') }")
-    sheet = static / "theme" / "main.css"
-    sheet.write_text(
-        '@import url("../basic.css"); a { src: url(../fonts/a.woff2) } b { src: url(data:image/png;base64,AA) }'
-    )
-    text = inline_imports(sheet)
-    assert "url(p.png)" in text and "url(fonts/a.woff2)" in text and "url(data:image/png;base64,AA)" in text
-    assert "@import" not in text
-
-
-def test_identifiers_find_their_italic_twins():
-    assert italic("h") == [0x210E] and italic("x") == [0x1D465] and italic("1") == []
-    assert 0x1D703 in italic("θ") and 0x1D719 in italic("ϕ")
+    assert "blue" not in kept and "1px" not in kept and "a: b" not in kept and "font-family: F" in kept
 
 
 def test_the_glossary_is_read_as_plain_text(tmp_path):
@@ -236,10 +310,23 @@ def test_a_chapter_that_does_not_say_what_it_took_is_refused(tmp_path):
         read_chapter(chapter)
 
 
-def test_pieces_of_a_stream_are_joined():
-    def stream(name, text):
-        return NotebookNode(output_type="stream", name=name, text=text)
-
-    picture = NotebookNode(output_type="display_data")
-    outputs = [stream("stdout", "a"), stream("stdout", "b"), picture, stream("stdout", "c"), stream("stderr", "d")]
-    assert [output.get("text") for output in merged(outputs)] == ["ab", None, "c", "d"]
+def test_a_build_repeats_the_warnings_of_pages_that_did_not_change(tmp_path):
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "book_extension.py", tmp_path / "tools")
+    (tmp_path / "index.md").write_text("# Title\n")
+    (tmp_path / "other.md").write_text("# Other\n\n```{nonsense}\n```\n")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nchapters:\n- file: other\n")
+    sphinx = {"extra_extensions": ["sphinx.ext.autodoc"], "local_extensions": {"book_extension": "tools"}}
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump({"only_build_toc_files": True, "sphinx": sphinx}))
+    book = [
+        sys.executable,
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        tmp_path,
+        "-W",
+        "--keep-going",
+        "-q",
+    ]
+    for _ in range(2):
+        done = subprocess.run(book, capture_output=True, text=True)
+        assert done.returncode != 0 and "nonsense" in done.stderr

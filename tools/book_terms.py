@@ -7,7 +7,6 @@ the chapters beside the glossary.
 
 from __future__ import annotations
 
-import html
 import re
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from book_math import plain_text
 
 GLOSSARY = "book/glossary"
 CHAPTERS = "notebooks/"
+CLOSED = nodes.reference | nodes.title | nodes.table | nodes.container | nodes.literal  # no links within these
 
 
 def read_glossary(path: Path) -> dict[str, str]:
@@ -31,27 +31,21 @@ def read_glossary(path: Path) -> dict[str, str]:
         text = re.sub(r"\{\w+\}`([^`<]*?)(?:\s*<[^`]*>)?`", r"\1", text)
         return re.sub(r"[*`]", "", " ".join(text.split()))
 
-    body = re.search(r"```\{glossary\}\n(.*?)```", path.read_text("utf-8"), re.DOTALL)[1]
-    entries = re.findall(
-        r"((?:^\S[^\n]*\n)+)((?:^[ \t]+\S[^\n]*\n?)+)", re.sub(r"^:\w+:\n", "", body, flags=re.M), re.M
-    )
+    body = re.search(r"```\{glossary\}\n(?::\w+:\n)*(.*?)```", path.read_text("utf-8"), re.DOTALL)[1]
+    entries = re.findall(r"((?:^\S[^\n]*\n)+)((?:^[ \t]+\S[^\n]*\n?)+)", body, re.M)
     return {term: plain(text) for terms, text in entries for term in terms.splitlines()}
 
 
 def pattern_for(terms: list[str]) -> re.Pattern:
     """Finds any of the terms as whole words, longer ones first, in the plural too; capitals as in a title."""
 
-    def spelled(term: str) -> str:
-        words = [
-            f"[{word[0].upper()}{word[0].lower()}]{re.escape(word[1:])}" if word[1:2].islower() else re.escape(word)
-            for word in term.split()
-        ]
-        return r"\s+".join(words) + "s?"
+    def spelled(word: str) -> str:
+        first = f"[{word[0].upper()}{word[0].lower()}]" if word[1:2].islower() else re.escape(word[0])
+        return first + re.escape(word[1:])
 
     longest_first = sorted(terms, key=len, reverse=True)
-    return re.compile(
-        r"(?<![\w-])(" + "|".join(f"(?P<t{terms.index(t)}>{spelled(t)})" for t in longest_first) + r")(?![\w-])"
-    )
+    words = "|".join(r"\s+".join(map(spelled, term.split())) for term in longest_first)
+    return re.compile(rf"(?<![\w-])({words})s?(?![\w-])")
 
 
 class LinkTerms(SphinxTransform):
@@ -62,61 +56,33 @@ class LinkTerms(SphinxTransform):
             return
         glossary = Path(self.env.doc2path(GLOSSARY))
         self.env.note_dependency(str(glossary))
-        terms = list(read_glossary(glossary))
-        pattern, seen = pattern_for(terms), set()
+        definitions = read_glossary(glossary)
+        pattern = pattern_for(list(definitions))
+        left = {term.lower(): term for term in definitions}
         for text in list(self.document.findall(nodes.Text)):
-            if not isinstance(text.parent, nodes.paragraph | nodes.emphasis | nodes.strong):
+            above, node = [], text
+            while node := node.parent:
+                above.append(node)
+            if not isinstance(above[0], nodes.paragraph | nodes.emphasis | nodes.strong):
                 continue
-            if any(
-                isinstance(node, nodes.reference | nodes.title | nodes.table | nodes.container)
-                for node in ancestors(text)
-            ):
+            if any(isinstance(node, CLOSED) for node in above):
                 continue
             pieces, end = [], 0
             for match in pattern.finditer(text):
-                number = next(int(name[1:]) for name, value in match.groupdict().items() if value)
-                if number in seen:
-                    continue
-                seen.add(number)
-                pieces += [nodes.Text(text[end : match.start()]), *self.link(terms[number], match[0])]
-                end = match.end()
+                if term := left.pop(" ".join(match[1].split()).lower(), None):
+                    pieces += [nodes.Text(text[end : match.start()]), *self.link(term, match[0], definitions[term])]
+                    end = match.end()
             if pieces:
                 text.parent.replace(text, [*pieces, nodes.Text(text[end:])])
 
-    def link(self, term: str, words: str) -> list[nodes.Node]:
+    def link(self, term: str, words: str, definition: str) -> list[nodes.Node]:
         target = nodes.make_id(f"mention-{term}")
-        index = addnodes.index(entries=[("single", term, target, "", None)])
-        reference = addnodes.pending_xref(
-            "", nodes.inline(words, words, classes=["term"], ids=[target]),
-            refdomain="std", reftype="term", reftarget=term, refexplicit=True, refdoc=self.env.docname, refwarn=True,
-        )  # fmt: skip
-        return [index, reference]
-
-
-def ancestors(node: nodes.Node):
-    while (node := node.parent) is not None:
-        yield node
-
-
-def _add_hints(app, pagename, templatename, context, doctree) -> None:
-    """The definition as a hint on each link to the glossary."""
-    if not pagename.startswith(CHAPTERS) or not context.get("body"):
-        return
-    definitions = {nodes.make_id(f"term-{term}"): text for term, text in app.book_definitions.items()}
-
-    def hint(match):
-        text = html.escape(definitions[match[2].lower()])
-        return f'<a class="glossary-term" title="{text}" href="{match[1]}#{match[2]}"><span class="term"'
-
-    context["body"] = re.sub(
-        r'<a class="reference internal" href="([^"#]*glossary\.html)#(term-[^"]*)"><span class="term"',
-        hint,
-        context["body"],
-    )
+        hint = nodes.abbreviation(words, words, explanation=definition, classes=["glossary-term"], ids=[target])
+        asked = {"refdomain": "std", "reftype": "term", "reftarget": term, "refdoc": self.env.docname}
+        reference = addnodes.pending_xref("", hint, **asked, refexplicit=True, refwarn=True)
+        return [addnodes.index(entries=[("single", term, target, "", None)]), reference]
 
 
 def setup(app):
-    app.book_definitions = read_glossary(Path(app.srcdir, f"{GLOSSARY}.md"))
     app.add_transform(LinkTerms)
-    app.connect("html-page-context", _add_hints)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
-"""Re-execute chapters in place, with live progress and each cell's time: `python tools/execute.py [02_mlp_vae ...]`.
+"""Re-execute chapters in place, with each cell's time: `python tools/execute.py [02_mlp_vae ...]`.
 
 The .py half of a pair is the source: its cells are copied into the .ipynb, which is then executed from an empty state.
-Nothing is written unless every cell ran. With `--text`, changed prose is taken over without executing anything.
+Nothing is written unless every cell ran. With `--text`, changed prose and tags are taken over without executing
+anything. A cell's kind is one tag in the .py; what folds it in the book, JupyterLab and Colab is added here.
 """
 
 from __future__ import annotations
@@ -16,14 +17,41 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+# A kind, the tag that folds it in the book, and what JupyterLab hides.
+FOLDED = {
+    "check": ("hide-input", ["source_hidden"]),
+    "plumbing": ("hide-input", ["source_hidden"]),
+    "solution": ("hide-cell", ["source_hidden", "outputs_hidden"]),
+}
+
+
+def chapters() -> list[Path]:
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
 
 
 def paired(script: Path) -> nbformat.NotebookNode:
-    """The notebook that `script` describes, with stable cell names and no outputs."""
-    notebook = jupytext.read(script)
+    """The notebook that `script` describes: stable cell names, cells folded by their kind, no outputs."""
+    notebook = nbformat.from_dict(jupytext.read(script))
     for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number:03d}"  # random names would change every line of a diff
-    return nbformat.from_dict(notebook)
+        cell.id = f"cell-{number:03d}"  # random names would change every line of a diff
+        for kind in FOLDED.keys() & cell.metadata.get("tags", []):
+            tag, hidden = FOLDED[kind]
+            cell.metadata |= {"tags": [*cell.metadata.tags, tag], "cellView": "form"}
+            cell.metadata["jupyter"] = dict.fromkeys(hidden, True)
+    return notebook
+
+
+def pair_differences(script: Path, notebook: nbformat.NotebookNode) -> list[str]:
+    """Where the two halves of a pair disagree. (jupytext's --test does not compare two files.)"""
+    ours, theirs = paired(script).cells, notebook.cells
+    if len(ours) != len(theirs):
+        return [f"{len(ours)} cells in {script.name}, {len(theirs)} in the .ipynb"]
+    return [
+        f"cell {number}: {what} differs"
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True))
+        for what in ("cell_type", "source", "metadata")
+        if a[what] != b[what]
+    ]
 
 
 def merged(outputs) -> list:
@@ -37,58 +65,44 @@ def merged(outputs) -> list:
     return whole
 
 
-def execute(script: Path) -> float:
-    """Execute one chapter and write its .ipynb; return the seconds it took."""
+def execute(script: Path) -> None:
+    """Execute one chapter and write its .ipynb."""
     notebook = paired(script)
-    code_cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    begun: dict[int, float] = {}
-    done = 0
-
-    def first_line(cell) -> str:
-        return next((line for line in cell.source.splitlines() if line.strip()), "")[:70]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    begun = {}
 
     def on_start(cell, cell_index):
         begun[cell_index] = time.monotonic()
-        if sys.stdout.isatty():
-            print(f"\r\x1b[2K  running  {done + 1:3d}/{code_cells}  {first_line(cell)}", end="", flush=True)
 
     def on_executed(cell, cell_index, execute_reply):
-        nonlocal done
-        done += 1
-        erase = "\r\x1b[2K" if sys.stdout.isatty() else ""
+        first_line = cell.source.strip().partition("\n")[0][:70]
         seconds = time.monotonic() - begun[cell_index]
-        print(f"{erase}  {seconds:7.1f} s  {done:3d}/{code_cells}  {first_line(cell)}", flush=True)
+        print(f"  {seconds:7.1f} s  {len(begun):3d}/{len(code)}  {first_line}", flush=True)
 
-    print(script.stem, flush=True)
-    client = NotebookClient(
+    NotebookClient(
         notebook,
         timeout=1800,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         on_cell_execute=on_start,
         on_cell_executed=on_executed,
         extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of unencrypted loopback at each start
-    )
-    start = time.monotonic()
-    client.execute()
-    for cell in notebook.cells:
+    ).execute()
+    for cell in code:
         # A progress line that was dropped when its work ended leaves an empty display behind.
-        if cell.cell_type == "code":
-            cell.outputs = merged(o for o in cell.outputs if o.get("data", {}).get("text/plain") != "")
+        cell.outputs = merged(o for o in cell.outputs if o.get("data", {}).get("text/plain") != "")
         cell.metadata.pop("execution", None)  # time stamps: they change with every run and say nothing to a reader
     # The kernel's patch version would change the file from machine to machine.
     notebook.metadata.pop("language_info", None)
     nbformat.write(notebook, script.with_suffix(".ipynb"))
-    return time.monotonic() - start
 
 
 def update_text(script: Path) -> None:
-    """Take over changed prose without executing anything: the code, and so the outputs, must be the same.
+    """Take over changed prose and tags without executing anything: the code, and so the outputs, must be the same.
 
     Raises:
         ValueError: a code cell was added, removed or changed.
     """
-    executed = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
-    notebook = paired(script)
+    executed, notebook = nbformat.read(script.with_suffix(".ipynb"), as_version=4), paired(script)
     old, new = ([cell for cell in n.cells if cell.cell_type == "code"] for n in (executed, notebook))
     if [cell.source for cell in old] != [cell.source for cell in new]:
         raise ValueError(f"{script.stem}: the code has changed too: expected new prose only. Execute the chapter.")
@@ -98,27 +112,23 @@ def update_text(script: Path) -> None:
     nbformat.write(executed, script.with_suffix(".ipynb"))
 
 
-def main(names: list[str]) -> int:
-    text_only = "--text" in names
-    names = [name for name in names if name != "--text"]
-    scripts = [NOTEBOOKS / f"{Path(name).stem}.py" for name in names] or sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py"))
-    for script in scripts:
-        if not script.exists():
-            known = ", ".join(path.stem for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.py")))
-            print(f"There is no chapter {script.stem!r}: expected one of {known}.", file=sys.stderr)
-            return 2
+def main(names: list[str]) -> str | None:
+    """What went wrong, or nothing."""
+    run = update_text if "--text" in names else execute
+    known = {script.stem: script for script in chapters()}
+    for name in [Path(name).stem for name in names if name != "--text"] or known:
+        if name not in known:
+            return f"There is no chapter {name!r}: expected one of {', '.join(known)}."
+        print(name, flush=True)
+        started = time.monotonic()
         try:
-            if text_only:
-                update_text(script)
-            else:
-                print(f"{script.stem}: {execute(script):.0f} s")
+            run(known[name])
         except ValueError as error:
-            print(error, file=sys.stderr)
-            return 1
+            return str(error)
         except CellExecutionError as error:
-            print(f"{script.stem} failed and was not written:\n{error}", file=sys.stderr)
-            return 1
-    return 0
+            return f"{name} failed and was not written:\n{error}"
+        print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    return None
 
 
 if __name__ == "__main__":

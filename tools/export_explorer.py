@@ -14,7 +14,6 @@ import json
 from pathlib import Path
 
 import vae_helpers as vh
-from vae_helpers.animation import PALETTE
 
 import numpy as np  # isort: skip
 
@@ -41,39 +40,26 @@ def layers_of(model: vh.VAE) -> list[dict]:
     A kernel is stored as Keras has it: [row, column, channel out, channel in].
     """
     layers = []
-    for layer in model.decoder.layers:
-        if not layer.weights:
-            continue
+    for layer in (layer for layer in model.decoder.layers if layer.weights):
         kernel, bias = layer.get_weights()
-        shape = {"dense": list(kernel.shape)}
-        if kernel.ndim == 4:
-            shape = {"stride": layer.strides[0], "kernel": list(kernel.shape)}
-        layers.append(
-            shape
-            | {
-                "relu": layer.activation.__name__ == "relu",
-                "weights": encoded(kernel, "<f4"),
-                "bias": encoded(bias, "<f4"),
-            }
-        )
+        shape = list(kernel.shape)
+        layer_shape = {"dense": shape} if kernel.ndim == 2 else {"stride": layer.strides[0], "kernel": shape}
+        numbers = {"weights": encoded(kernel, "<f4"), "bias": encoded(bias, "<f4")}
+        layers.append(layer_shape | {"relu": layer.activation.__name__ == "relu"} | numbers)
     return layers
 
 
-def exported(model: vh.VAE, images: vh.ImageData) -> dict:
-    test = vh.binarize(images.test[:POINTS], "threshold")
-    means = model.posterior(test).mean().numpy()
-    return {
+def main() -> None:
+    model, images = trained(), vh.load_mnist()
+    means = model.posterior(vh.binarize(images.test[:POINTS], "threshold")).mean().numpy()
+    data = {
         "source": "system S4, convolutional, 50 epochs on MNIST cut at one half, seed 0",
-        "colors": ["#{:02x}{:02x}{:02x}".format(*color) for color in PALETTE[-10:].tolist()],
+        "colors": [color.lower() for color in vh.DIGIT_COLORS],
         "grid": list(model.decoder.layers[1].target_shape),
         "layers": layers_of(model),
         "points": encoded(np.rint(1000 * means), "<i2"),
         "labels": encoded(images.test_labels[:POINTS], "u1"),
     }
-
-
-def main() -> None:
-    data = exported(trained(), vh.load_mnist())
     TARGET.write_text(f"window.latentExplorerData = {json.dumps(data)};\n", "utf-8")
     print(f"{TARGET.relative_to(ROOT)}: {TARGET.stat().st_size / 1000:.0f} kB")
 

@@ -1,110 +1,112 @@
-"""Point every link at another repository: `python tools/set_repository.py https://github.com/you/vae-book`.
+"""Point every link and instruction at another repository: `python tools/set_repository.py https://github.com/you/name`.
 
-`_config.yml` declares the address (`repository: url:`). This script reads it there and replaces it, as plain text, in
-every file that git knows or would add; the Colab links (`/github/owner/name/`) follow when both addresses are on
-GitHub. Nothing else in a file changes, not one byte. Python's standard library and git are enough to run it.
+`_config.yml` declares the address and the branch or tag (`repository: url:` and `branch:`). The address given here
+takes the declared one's place, as plain text, in every file that git knows or would add; so does its last part, the
+name of the folder, in instructions (`cd name`). Without an address the declared one stays, and only what follows from
+`_config.yml` is written anew: Colab's links and the first code cell of each chapter, in both halves. Nothing else in a
+file changes, not one byte. Python's standard library and git are enough to run it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "_config.yml"
-ADDRESS = re.compile(r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]+)?/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
-DECLARED = re.compile(r"^repository:[^\n]*\n(?:(?:[ \t][^\n]*|#[^\n]*)?\n)*?[ \t]+url:[ \t]*[\"']?([^\s\"']+)", re.M)
-COLAB = "colab.research.google.com/github/"
+ADDRESS = re.compile(r"https://[\w.-]+(?::\d+)?/(?P<owner>\w[\w.-]*)/(?P<name>\w[\w.-]*)", re.ASCII)
+# The cell that carries the tag nbval-skip, in a chapter's .py half.
+CELL = re.compile(r'(?<=\n# %% tags=\["hide-input", "nbval-skip"\]\n).*?(?=\n\n# %%)', re.DOTALL)
+COLAB_CELL = '''\
+import os
+import subprocess
+import sys
 
-
-def declared_address(root: Path) -> str:
-    """The address that `_config.yml` names.
-
-    Raises:
-        ValueError: `_config.yml` declares none.
+if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
+    fetch = f"""
+    [ -d {name} ] || git clone -q --depth=1 --branch={branch} {url}
+    {{sys.executable}} -m pip install -q --no-deps ./{name}
     """
-    found = DECLARED.search((root / CONFIG).read_text(encoding="utf-8"))
-    if found is None:
-        raise ValueError(f"{CONFIG} declares no `repository: url:`")
-    return found.group(1)
+    subprocess.run(["bash", "-ec", fetch], check=True)
+    os.chdir("{name}/notebooks")'''
 
 
-def checked_address(text: str) -> str:
+def declared(root: Path = ROOT) -> tuple[str, str]:
+    """The address and the branch or tag that `_config.yml` names."""
+    section = re.search(r"^repository:\n((?:[ #].*\n|\n)+)", (root / "_config.yml").read_text("utf-8"), re.M)[1]
+    return tuple(re.search(rf"^ +{key}: *[\"']?([^\s\"']+)", section, re.M)[1] for key in ("url", "branch"))
+
+
+def checked(text: str) -> str:
     """`text` without a final slash or `.git`, when it looks like https://host/owner/name.
 
     Raises:
         ValueError: it looks like something else.
     """
     address = text.strip().rstrip("/").removesuffix(".git")
-    if not ADDRESS.fullmatch(address) or {"", ".", ".."} & set(urlsplit(address).path.split("/")[1:]):
+    if not ADDRESS.fullmatch(address):
         raise ValueError(f"{text!r} does not look like https://host/owner/name")
     return address
 
 
-def replacements(old: str, new: str) -> list[tuple[re.Pattern[bytes], bytes]]:
-    """Patterns and what replaces them. A longer name that merely starts like `old` is left alone."""
-    pairs = [(old, new)]
-    on_github = [urlsplit(address).netloc == "github.com" for address in (old, new)]
-    if all(on_github):
-        pairs.append(tuple(COLAB + urlsplit(address).path.strip("/") for address in (old, new)))
-    return [(re.compile(re.escape(a).encode() + rb"(?![A-Za-z0-9_-])"), b.encode()) for a, b in pairs]
+def colab_cell(url: str, branch: str) -> str:
+    """The first code cell of each chapter: on Colab it clones the book and installs the package, elsewhere nothing."""
+    return COLAB_CELL.format(url=url, branch=branch, name=ADDRESS.fullmatch(url)["name"])
 
 
-def known_files(root: Path) -> list[Path]:
-    """Files that git tracks, and new ones that it does not ignore."""
+def moved(text: str, old: str, new: str, branch: str) -> str:
+    """A file's text with addresses, folder names and Colab's links changed."""
+    (owner, name), (new_owner, new_name) = (ADDRESS.fullmatch(url).groups() for url in (old, new))
+    end = r"(?![\w-])"  # a longer name that merely starts like this one is left alone
+    text = re.sub(re.escape(old) + end, new, text)
+    text = re.sub(rf"(\bcd |github\.com/you[\w-]*/){re.escape(name)}{end}", rf"\g<1>{new_name}", text)
+    link = r"(colab\.research\.google\.com/github/)"
+    if new.startswith("https://github.com/"):  # Colab opens no others
+        text = re.sub(rf"{link}{re.escape(owner)}/{re.escape(name)}{end}", rf"\g<1>{new_owner}/{new_name}", text)
+    return re.sub(rf"({link}[^/\s]+/[^/\s]+/blob/)[^/\s]+/", rf"\g<1>{branch}/", text)
+
+
+def with_cell(path: Path, text: str, cell: str) -> str:
+    """A chapter's text with its first code cell replaced."""
+    if path.parent.name != "notebooks" or path.suffix not in (".py", ".ipynb"):
+        return text
+    if path.suffix == ".py":
+        return CELL.sub(lambda _: cell, text)
+    notebook = json.loads(text)
+    for one in notebook["cells"]:
+        if "nbval-skip" in one["metadata"].get("tags", []):
+            one["source"] = cell.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def set_repository(root: Path, new: str | None = None) -> list[str]:
+    """Write what follows from the declared address, or from `new` in its place; return the files that changed."""
+    old, branch = declared(root)
+    new = checked(new or old)
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE).stdout
-    paths = (root / name for name in sorted(set(names.decode().split("\0"))) if name)
-    return [path for path in paths if path.is_file() and not path.is_symlink()]
-
-
-def set_repository(root: Path, text: str) -> dict[str, int]:
-    """Replace the declared address by `text` under `root`; return the number of replacements in each changed file."""
-    old, new = declared_address(root), checked_address(text)
-    changed = {}
-    if old == new:
-        return changed
-    patterns = replacements(old, new)
-    for path in known_files(root):
-        before = after = path.read_bytes()
-        if b"\0" in before:
+    names = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE).stdout.decode().split("\0")
+    changed = []
+    for path in sorted(root / name for name in set(names) if name):
+        if not path.is_file() or path.is_symlink() or b"\0" in (content := path.read_bytes()):
             continue  # a picture or another binary file
-        count = 0
-        for pattern, replacement in patterns:
-            after, times = pattern.subn(lambda _, text=replacement: text, after)
-            count += times
-        if count:
-            path.write_bytes(after)
-            changed[path.relative_to(root).as_posix()] = count
+        before = content.decode("utf-8")
+        after = with_cell(path, moved(before, old, new, branch), colab_cell(new, branch))
+        if after != before:
+            path.write_bytes(after.encode("utf-8"))
+            changed.append(path.relative_to(root).as_posix())
     return changed
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        print("Usage: make repository URL=https://github.com/you/vae-book", file=sys.stderr)
-        return 2
+def main(arguments: list[str]) -> str | None:
+    """What went wrong, or nothing."""
     try:
-        old = declared_address(ROOT)
-        new = checked_address(arguments[0])
-        changed = set_repository(ROOT, new)
-    except ValueError as error:
-        print(f"Nothing changed: {error}.", file=sys.stderr)
-        return 2
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"Nothing changed: git could not list the files ({error}). Work in a clone.", file=sys.stderr)
-        return 1
-    if not changed:
-        print(f"Nothing to change: the address is {old} already.")
-        return 0
-    for name, count in changed.items():
-        print(f"{count:4d} in {name}")
-    print(f"{old} -> {new}: {sum(changed.values())} replacements in {len(changed)} files.")
-    if urlsplit(new).netloc != "github.com":
-        print("Colab opens repositories on github.com only: its links were left as they were.")
-    return 0
+        changed = set_repository(ROOT, *arguments[:1])
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
+        return f"Nothing changed: {error}. Usage, in a clone: make repository URL=https://github.com/you/name"
+    print("\n".join(changed), f"{len(changed)} files changed: see git diff.", sep="\n")
+    return None
 
 
 if __name__ == "__main__":

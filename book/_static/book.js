@@ -5,7 +5,7 @@ if (location.protocol === "file:") {
 
 // Sections off the screen are not laid out at first, so that a long chapter opens at once (book.css). They are laid out
 // one at a time once the reader has begun to read, so that the scroll bar tells the truth; at once for a reader who comes
-// back, so that the place is found again. The scripts of the copy buttons wait for the reader too (book_weight.py).
+// back, so that the place is found again.
 document.addEventListener("DOMContentLoaded", () => {
   const sections = [...document.querySelectorAll(".bd-article > section > section")];
   const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 50));
@@ -20,12 +20,6 @@ document.addEventListener("DOMContentLoaded", () => {
   const begin = () => {
     if (!begun) {
       begun = true;
-      for (const late of document.querySelectorAll('script[type="late"]')) {
-        const script = document.createElement("script");
-        script.async = false; // in their order
-        script.src = late.src;
-        document.body.append(script);
-      }
       idle(layOutNext);
     }
   };
