@@ -1,9 +1,7 @@
 """Several devices and several processes train the model that one process trains."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 
 import numpy as np
@@ -62,22 +60,13 @@ np.savez(target, weights=weights, reconstructions=reconstructions, **history)
 """
 
 
-def start(kind, target, **environment):
-    command = [sys.executable, "-c", TRAINING, kind, str(target)]
-    return subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output[-3000:]
-
-
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory):
+    """This process trains it, without a strategy."""
     target = tmp_path_factory.mktemp("one") / "one.npz"
-    finish(start("one", target))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["", "one", str(target)])
+        exec(TRAINING, {})
     return dict(np.load(target))
 
 
@@ -88,27 +77,26 @@ def assert_same(path, expected):
             np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
-def test_two_devices_train_what_one_trains(one_process, tmp_path):
-    finish(start("mirrored", tmp_path / "two.npz"))
+def test_two_devices_train_what_one_trains(one_process, start_python, finish, tmp_path):
+    finish(start_python(TRAINING, "mirrored", tmp_path / "two.npz"), "two devices")
     assert_same(tmp_path / "two.npz", one_process)
 
 
-def test_two_processes_train_what_one_trains(one_process, tmp_path):
+def test_two_processes_train_what_one_trains(one_process, start_python, finish, tmp_path):
     ports = []
     for _ in range(2):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             ports.append(free.getsockname()[1])
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    workers = [
-        start(
-            "workers",
-            tmp_path / f"{number}.npz",
-            TF_CONFIG=json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}}),
-        )
-        for number in range(2)
-    ]
-    for worker in workers:
-        finish(worker)
+    workers = []
     for number in range(2):
-        assert_same(tmp_path / f"{number}.npz", one_process)
+        task = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
+        workers.append(start_python(TRAINING, "workers", tmp_path / f"{number}.npz", TF_CONFIG=task))
+    try:
+        for number, worker in enumerate(workers):
+            finish(worker, f"worker {number} of two")
+            assert_same(tmp_path / f"{number}.npz", one_process)
+    finally:
+        for worker in workers:
+            worker.kill()  # the other one, which waits for one that failed

@@ -39,10 +39,11 @@ def binary_images():
 def test_log_likelihood_equals_quadrature(binary_images, samples):
     model = binary_mixture_vae()
     exact = log_evidence_by_quadrature(model, binary_images)
-    repeats = np.stack([vh.log_likelihood(model, binary_images, samples, seed=s) for s in range(12)])
+    copies = np.tile(binary_images, (12, 1, 1, 1))  # each copy has noise of its own
+    repeats = vh.log_likelihood(model, copies, samples, seed=1).reshape(12, -1)
     error = repeats.std(0, ddof=1) / np.sqrt(len(repeats))
     assert np.all(np.abs(repeats.mean(0) - exact) < 5 * error + 1e-4)
-    assert repeats.shape == (12, 24) and error.max() < 0.02
+    assert repeats.shape == (12, 24) and 0 < error.max() < 0.02
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli"])
@@ -62,14 +63,12 @@ def test_grid_is_for_planes_and_linear_likelihoods(small_vae, grey_images):
         vh.log_likelihood_on_grid(small_vae(likelihood="gaussian"), grey_images)
 
 
-@pytest.mark.slow
 def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):
     model = binary_mixture_vae()
     exact = log_evidence_by_quadrature(model, binary_images).mean()
-    few, more, many = (
-        np.mean([vh.log_likelihood(model, binary_images, k, seed=s).mean() for s in range(20)]) for k in (1, 5, 500)
-    )
-    elbo = np.mean([vh.elbo(model, binary_images, samples=50, seed=s) for s in range(5)])
+    copies = np.tile(binary_images, (20, 1, 1, 1))
+    few, more, many = (vh.log_likelihood(model, copies, k).mean() for k in (1, 5, 500))
+    elbo = vh.elbo(model, copies, samples=20)
     assert few < more < many < exact + 0.01
     assert abs(few - elbo) < 0.1  # one sample is estimator A
 
@@ -159,6 +158,7 @@ def test_gradient_meter_measures_its_draws(small_vae, posterior_off_the_prior, g
             np.testing.assert_allclose(moments.variance[variable.path], variance, rtol=1e-3, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior, grey_images):
     model = posterior_off_the_prior(small_vae())
     one, ten = (

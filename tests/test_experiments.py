@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import vae_helpers as vh
 from vae_helpers.data import BINARIZATIONS
@@ -16,11 +17,14 @@ ROOT = Path(__file__).parents[1]
 
 
 sys.path.append(str(ROOT / "experiments"))  # a folder of scripts, not a package
+import estimators  # noqa: E402
 import gradients  # noqa: E402
 import run  # noqa: E402
 import scoreboard  # noqa: E402
 
-OTHER_RESULTS = ("gradients-", "seconds_per_epoch")
+pytestmark = pytest.mark.usefixtures("without_xla")
+
+OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
@@ -52,6 +56,7 @@ def test_every_system_runs_on_every_version_of_the_data():
         assert recipe.build(0).latent_dim >= 2
 
 
+@pytest.mark.slow
 def test_a_run_in_small_measures_what_is_stored(grey_images):
     """A run in small: two epochs on a few images."""
     labels = np.zeros(len(grey_images), np.uint8)
@@ -101,7 +106,7 @@ def test_epochs_are_timed(grey_images, monkeypatch):
     recipe = run.Run(run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_b, batch_size=8, epochs=1)
     monkeypatch.setattr(run, "SYSTEMS", {"few": recipe})
     monkeypatch.setattr(vh, "load_mnist", lambda: few)
-    assert 0 < run.time_epochs(rounds=2)["seconds_per_epoch"]["few"] < 60
+    assert run.time_epochs(rounds=2)["seconds_per_epoch"]["few"] > 0
 
 
 def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_vae):
@@ -114,21 +119,24 @@ def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_v
 
 
 def test_mean_and_standard_error():
-    mean, error = scoreboard.mean_and_error([1.0, 2.0, 3.0])
+    mean, error = vh.mean_and_error([1.0, 2.0, 3.0])
     assert mean == 2.0 and error == pytest.approx(1 / math.sqrt(3))
-    assert math.isnan(scoreboard.mean_and_error([1.0])[1])
-    assert scoreboard.show([-1.0, -2.0, -3.0], 2) == "−2.00 ± 0.58" and scoreboard.show([5.0]) == "5.0"
-    assert scoreboard.show([-1.0, -1.04]) == "−1.02 ± 0.02"  # not "± 0.0"
+    assert math.isnan(vh.mean_and_error([1.0])[1])
+    for values, digits, cell in (
+        ([-1.0, -2.0, -3.0], 2, "−2.00 ± 0.58"),
+        ([5.0], 1, "5.0"),
+        ([-1.0, -1.04], 1, "−1.02 ± 0.02"),  # not "± 0.0"
+    ):
+        assert f"| {cell} |" in vh.table(["ELBO"], [[vh.mean_and_error(values)]], digits)
 
 
 def test_scoreboard_shows_each_stored_system_once():
     rows = scoreboard.rows()
     assert rows and len({row[:3] for row in rows}) == len(rows)
-    assert all(len(row) == scoreboard.table().splitlines()[0].count("|") - 1 for row in rows)
 
 
 def test_scoreboard_of_the_first_page_is_that_of_the_stored_results():
-    assert (run.RESULTS / "scoreboard.md").read_text("utf-8") == scoreboard.table(), "run: make scoreboard"
+    assert (run.RESULTS / "scoreboard.md").read_text("utf-8") == scoreboard.table() + "\n", "run: make scoreboard"
 
 
 def test_the_gap_is_compared_on_every_version_and_on_training_images(grey_images, monkeypatch):
@@ -160,6 +168,7 @@ def test_groups_of_a_gradient_cover_it_once(network):
         assert values == [below + 1] * model.latent_dim and sum(values) == sums[head]
 
 
+@pytest.mark.slow
 def test_a_measurement_of_gradients_in_small(grey_images, small_vae, posterior_off_the_prior):
     """Known facts: decoder gradients of A, B and the path gradient agree; L draws divide a variance by L."""
     model = posterior_off_the_prior(small_vae(hidden=(6,)))
@@ -212,7 +221,80 @@ def test_gradients_are_measured_at_every_stage(grey_images, monkeypatch):
     seconds = gradients.time_gradients(network, rounds=1, repeats=2)
     assert set(seconds) == set(gradients.ESTIMATORS)
     assert all(list(by_samples) == ["1"] for by_samples in seconds.values())
-    assert all(0 < taken < 10 for by_samples in seconds.values() for taken in by_samples.values())
+    assert all(taken > 0 for by_samples in seconds.values() for taken in by_samples.values())
+
+
+def test_the_rows_of_chapter_4_follow_from_the_measured_gradients():
+    """Every stored row is what `reduced` makes of its big file, and one figure is that of a sum written out here."""
+    kept = json.loads((run.RESULTS / "gradients-rows.json").read_text("utf-8"))["rows"]
+    again = json.loads(json.dumps(gradients.rows()))
+
+    def same(one, other):
+        if isinstance(one, dict):
+            assert one.keys() == other.keys()
+            for key in one:
+                same(one[key], other[key])
+        else:
+            assert one == (pytest.approx(other, rel=1e-9) if isinstance(other, (list, float)) else other)
+
+    assert len(kept) == len(again) == 3 * sum(len(network.seeds) for network in gradients.NETWORKS.values())
+    for one, other in zip(kept, again, strict=True):
+        same(one, other)
+
+    big = json.loads((run.RESULTS / "gradients-conv-j20-seed0.json").read_text("utf-8"))
+    row = next(row for row in kept if (row["network"], row["stage"]) == ("conv-j20", "end"))
+    assert row["provenance"] == big["provenance"]
+    a, b = (np.array(big["stages"]["end"]["estimators"][name]["1"]["variance_mu"]) for name in ("a", "b"))
+    middle, low, high = row["over_b"]["a"]["mu"]
+    assert middle == pytest.approx(math.exp(np.mean(np.log(a) - np.log(b)))) and low < middle < high
+    assert row["noise"]["b"]["1"]["mu"] == pytest.approx(b.mean())
+
+
+@pytest.mark.slow
+def test_the_curve_of_every_epoch_is_measured_by_estimator_b(grey_images):
+    few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))
+    recipe = run.Run(
+        run.mlp(hidden=(4,), image_shape=(8, 8, 1)), run.adam(1e-3), vh.sgvb_a, batch_size=8, epochs=2,
+        load=lambda: few, likelihood_images=32, curve_by_b=True,
+    )  # fmt: skip
+    model, result = run.train_and_evaluate(recipe, seed=0)
+    first, last = result["test_elbo_b_by_epoch"]
+    assert first != last == pytest.approx(vh.elbo(model, run.test_images(few, "none")), abs=1e-3)
+    assert last != pytest.approx(result["test_elbo_by_epoch"][-1], abs=1e-3)  # which is by A
+    assert "test_elbo_b_by_epoch" not in run.train_and_evaluate(dataclasses.replace(recipe, curve_by_b=False), 0)[1]
+
+
+def test_variances_of_value_and_gradient_in_small(grey_images, small_vae, posterior_off_the_prior):
+    """Without a decoder that listens, Var A − Var B is Var Δ, and the gradients by μ are those of (4.9) with h = 0."""
+    model = posterior_off_the_prior(small_vae(hidden=(6,)))
+    for variable in model.decoder.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    x = grey_images[:3]
+    q = model.posterior(x).distribution
+    mean, scale = q.loc.numpy(), q.scale.numpy()
+    found = estimators.of_gaussians(model, x, mean, scale, cases=True)
+    delta = (mean**2 * scale**2 + (1 - scale**2) ** 2 / 2).sum(axis=1)
+    np.testing.assert_allclose(found["value"]["delta"], delta, rtol=1e-5)
+    np.testing.assert_allclose(found["value"]["A"], delta, rtol=0.15)  # of 2,000 draws
+    np.testing.assert_allclose(found["value"]["B"], 0, atol=1e-6)
+    cases = {name: np.reshape(values, mean.shape) for name, values in found["cases"].items()}
+    np.testing.assert_allclose(cases["A_mu"], scale**2, rtol=0.15)
+    np.testing.assert_allclose(cases["path_mu"], (scale - 1 / scale) ** 2, rtol=0.15, atol=1e-6)
+    np.testing.assert_allclose(cases["B_mu"], 0, atol=1e-6)
+    assert found["coordinate"]["A"]["mu"] == pytest.approx(cases["A_mu"].mean(), rel=1e-4)
+
+
+def test_a_stored_run_is_looked_at_after_some_updates(grey_images, small_vae):
+    model = small_vae()
+    model.compile(run.adam(1e-3)(), objective=vh.sgvb_b)
+    images = vh.binarize(np.tile(grey_images, (5, 1, 1, 1)), "none")
+    early = estimators.Begin(images[:16], updates=6)
+    model.fit(vh.batches(images, 4, seed=0), callbacks=[early], verbose=0)
+    other = small_vae()
+    other.compile(run.adam(1e-3)(), objective=vh.sgvb_b)
+    other.fit(vh.batches(images, 4, seed=0).take(6), verbose=0)
+    assert early.value == pytest.approx(vh.elbo(other, images[:16]), abs=1e-3)
+    assert early.value != pytest.approx(vh.elbo(model, images[:16]), abs=1e-3)
 
 
 def test_a_tighter_bound_is_stored_beside_the_elbo(grey_images):

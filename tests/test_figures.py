@@ -4,6 +4,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -75,11 +76,6 @@ def test_latent_plane_has_its_axes_the_right_way_up(small_vae):
         np.testing.assert_allclose(upwards / 8 - 0.5, np.interp(values, quantiles, range(5)), atol=1e-6)
 
 
-def test_latent_plane_needs_two_dimensions(small_vae):
-    with pytest.raises(ValueError, match="J = 3"):
-        vh.plot_latent_plane(small_vae(latent_dim=3))
-
-
 def test_scatter_puts_each_class_at_its_means(small_vae, grey_images):
     model = small_vae()
     labels = (np.arange(32) % 3).astype(np.uint8)
@@ -114,3 +110,66 @@ def test_digit_colours_can_be_told_apart():
         seen = np.clip(seen, 0, 1) ** (1 / 2.2)
         distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(10, 1)]
         assert distances.min() > 0.12
+
+
+# --- what cannot be drawn is refused, with a message that says what to do ----------------------------------------
+
+IMAGES = np.zeros((4, 8, 8, 1), np.float32)
+NOT_IMAGES = {
+    "grey levels as floats": (200 * IMAGES + 200, "divide grey levels by 255"),
+    "NaN": (np.nan + IMAGES, "got values from nan to nan"),
+    "integers": (IMAGES.astype(int), "got int64"),
+    "no channel": (IMAGES[..., 0], "add the channel"),
+    "two channels": (IMAGES.repeat(2, -1), r"C = 1 \(grey\) or 3 \(colours\).*\[4, 8, 8, 2\]"),
+    "none": (IMAGES[:0], "expected at least one image"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_IMAGES)
+def test_what_is_no_picture_is_refused(case, small_vae):
+    images, message = NOT_IMAGES[case]
+    for plot in (
+        lambda: vh.plot_images(images),
+        lambda: vh.plot_reconstructions(small_vae(), images),
+        lambda: vh.plot_latent_scatter(small_vae(), images, np.zeros(len(images), int)),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            plot()
+
+
+def test_means_of_a_gaussian_likelihood_are_drawn_clipped():
+    """They may leave [0, 1] a little; float64 and float16 are fine, too."""
+    for dtype in (np.float64, np.float16):
+        means = np.array([-0.2, 0.5, 1.4], dtype).reshape(3, 1, 1, 1)
+        np.testing.assert_allclose(shown(vh.plot_images(means))[0, ::2], [0, 0.5, 1])
+
+
+J1, J3 = {"latent_dim": 1}, {"latent_dim": 3}
+REFUSED = {
+    "columns": ({}, lambda m: vh.plot_images(IMAGES, columns=0), "columns: expected a number above 0, got 0"),
+    "pairs": ({}, lambda m: vh.plot_reconstructions(m, IMAGES, columns=-1), "columns: expected a number above 0"),
+    "plane J = 3": (J3, lambda m: vh.plot_latent_plane(m), "expected J = 2, got J = 3"),
+    "z as limit": ({}, lambda m: vh.plot_latent_plane(m, limit=3), "between 0.5 and 1.*got 3"),
+    "limit 1": ({}, lambda m: vh.plot_latent_plane(m, limit=1.0), "between 0.5 and 1.*got 1.0"),
+    "limit 0": ({}, lambda m: vh.plot_latent_plane(m, limit=0.0), "between 0.5 and 1.*got 0.0"),
+    "one picture": ({}, lambda m: vh.plot_latent_plane(m, n=1), "n: expected at least 2"),
+    "scatter J = 1": (J1, lambda m: vh.plot_latent_scatter(m, IMAGES, np.arange(4)), "expected J ≥ 2, got J = 1"),
+    "no side": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.arange(4), limit=0), "limit: expected a number"),
+    "few labels": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.arange(3)), "one for each of 4 images"),
+    "column": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.zeros((4, 1), int)), r"shape \[4\], got \[4, 1\]"),
+    "letters": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, 7 * np.arange(4)), "integers 0 … 9.* 0 to 21"),
+    "no class": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.arange(4) - 1), "integers 0 … 9.* -1 to 2"),
+    "words": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.array(list("abcd"))), "integers 0 … 9.* <U1"),
+    "fractions": ({}, lambda m: vh.plot_latent_scatter(m, IMAGES, np.zeros(4)), "integers 0 … 9.* float64"),
+    "no epoch": ({}, lambda m: vh.plot_history({"loss": [1.0]}, skip=1), "skip: expected 0 or more, and fewer than"),
+    "no history": ({}, lambda m: vh.plot_history({}), r"expected the dictionary fit\(…\).history with 'loss', got {}"),
+    "Keras's object": ({}, lambda m: vh.plot_history(keras.callbacks.History()), "expected the dictionary"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_drawn_says_so(case, small_vae):
+    kind, plot, message = REFUSED[case]
+    with pytest.raises((ValueError, TypeError), match=message):
+        plot(small_vae(**kind))
+    assert plt.get_fignums() == [], "no empty figure is left for a notebook to show"

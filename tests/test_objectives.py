@@ -150,6 +150,7 @@ def mean_gradient_difference(model, x, variables, one, other, samples, repeats, 
     return differences.mean(0) / (differences.std(0, ddof=1) / np.sqrt(repeats)), np.abs(differences).max()
 
 
+@pytest.mark.slow
 def test_score_function_is_right_on_average_and_loud(model, grey_images):
     x, heads = grey_images[:4], model.encoder.trainable_variables[-1:]
     np.testing.assert_allclose(run(vh.score_function, model, x), run(vh.sgvb_a, model, x), rtol=1e-6)
@@ -162,6 +163,7 @@ def test_score_function_is_right_on_average_and_loud(model, grey_images):
     assert loud > 5 * quiet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 4])
 def test_doubly_reparameterised_iwae(model, grey_images, samples):
     """Value and decoder gradient of IWAE; for one draw, the path gradient; the encoder gradient right on average."""

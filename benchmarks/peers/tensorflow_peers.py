@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from serve import serve
 
+from vae_helpers.data import epoch_counter
+
 
 class Peer:
     def __init__(self, network: str, batch_size: int, learning_rate: float, images: np.ndarray, weights: list):
@@ -63,8 +65,8 @@ class Autotuned(Book):
         super().prepare(images)
         options = tf.data.Options()
         options.autotune.enabled = True
-        epochs, self.training = self.training.epochs, self.training.with_options(options)
-        self.training.epochs = epochs  # what `fit` looks for; options make a new dataset, without it
+        counter, self.training = epoch_counter(self.training), self.training.with_options(options)
+        self.training._epoch_counter = counter  # what `fit` looks for; options make a new dataset, without it
 
 
 class Sampling(keras.layers.Layer):
@@ -126,5 +128,7 @@ class Tutorial(Peer):
             self.train_step(x)
 
 
+PEERS = {"book": Book, "autotuned": Autotuned, "every step": EveryStep, "keras": KerasFit, "tutorial": Tutorial}
+
 if __name__ == "__main__":
-    serve({"book": Book, "autotuned": Autotuned, "every step": EveryStep, "keras": KerasFit, "tutorial": Tutorial})
+    serve(PEERS)
