@@ -118,13 +118,10 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 class _Table(str):
     """Markdown that a notebook renders and `print` shows as it is."""
 
-    __slots__ = ()
-
     def __repr__(self) -> str:
         return str(self)
 
-    def _repr_markdown_(self) -> str:
-        return str(self)
+    _repr_markdown_ = __repr__
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
