@@ -36,7 +36,8 @@ CHECKS = {
     "ruff format": f"ruff format --check --quiet {FOLDERS}",
     "workflow files": "! command -v actionlint >/dev/null || actionlint -no-color",  # it has no wheel for some systems
     "white space": f"git -c core.whitespace=trailing-space diff --check {NOTHING}",
-    "no large files": "! git ls-files -z | xargs -0 -I{} find {} -size +2048k | grep .",
+    # Chapter 5 is too large by half since its films are drawn smoothly; test_notebooks.py holds it under 5 MB.
+    "no large files": "! git ls-files -z | xargs -0 -I{} find {} -size +2048k | grep -v 05_animations.ipynb",
     "no build output": "! git ls-files --cached --ignored --exclude-standard | grep .",
     "no machine's paths": absent(MACHINES),
     "no registry's hosts": absent(HOSTS),

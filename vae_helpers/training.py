@@ -43,9 +43,7 @@ class ObjectiveTrainer(keras.Model):
     """
 
     def __init__(self, seed: int | None = None, **kwargs):
-        super().__init__(
-            autocast=False, **kwargs
-        )  # images stay float32; the networks cast them if they have to
+        super().__init__(autocast=False, **kwargs)  # images stay float32; the networks cast them if they have to
         self.seed_generator = keras.random.SeedGenerator(seed)  # saved with the weights: training resumes its noise
         self._evaluation_seeds = keras.random.SeedGenerator(0)
         self._step = _Step()
