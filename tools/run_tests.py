@@ -26,15 +26,19 @@ SECONDS = ROOT / "tests" / "seconds.json"  # by file, on two cores
 EVERY = 30.0  # seconds between two lines that say how far it is
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=1800", "-o", "faulthandler_timeout=0"]
 NBVAL += [f"--nbval-sanitize-with={ROOT / 'notebooks' / 'nbval_sanitize.cfg'}"]
-# Two processes: most tests keep one core busy. More would want more memory than a small machine has.
-TOGETHER = ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 else []
+
+
+def together() -> list[str]:
+    """Two processes, since most tests keep one core busy, where there are two cores and memory for two (6 GiB)."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    return ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 and memory > 7e9 else []
 
 
 def options(part: str, names: list[str]) -> list[str]:
     """pytest's arguments for a part of the tests."""
     if part == "nbval":
         return [*NBVAL, "-v", *([f"notebooks/{Path(name).stem}.ipynb" for name in names] or ["notebooks"])]
-    return [*TOGETHER, *(["-m", "not slow"] if part == "quick" else []), "tests"]
+    return [*together(), *(["-m", "not slow"] if part == "quick" else []), "tests"]
 
 
 class Progress:
