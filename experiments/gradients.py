@@ -30,12 +30,7 @@ from run import RESULTS, adam, conv, mlp, provenance, write
 from scipy import stats
 
 BLOCKS = 10
-ESTIMATORS = {
-    "a": vh.sgvb_a,
-    "b": vh.sgvb_b,
-    "path": vh.sticking_the_landing,
-    "score": vh.score_function,
-}
+ESTIMATORS = {"a": vh.sgvb_a, "b": vh.sgvb_b, "path": vh.sticking_the_landing, "score": vh.score_function}
 TIGHTER = {"iwae": vh.iwae, "dreg": vh.iwae_doubly_reparameterized}
 # Gradients drawn for each block, by L or k. A signal-to-noise ratio takes many, so the tighter bounds get fewer images.
 REPEATS = {1: 50, 5: 20, 25: 10}

@@ -95,11 +95,7 @@ def test_a_chapter_runs_as_on_colab(run, colab_python, tmp_path, monkeypatch):
 
     # The public address leads to this clone, for git alone and in this process's children alone.
     address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-    settings = {
-        f"url.{ROOT.as_uri()}.insteadOf": address,
-        "safe.directory": "*",
-        "protocol.file.allow": "always",
-    }
+    settings = {f"url.{ROOT.as_uri()}.insteadOf": address, "safe.directory": "*", "protocol.file.allow": "always"}
     monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(settings)))
     for number, (key, value) in enumerate(settings.items()):
         monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", key)

@@ -15,13 +15,7 @@ import tensorflow as tf
 from nbclient import NotebookClient
 
 import vae_helpers as vh
-from vae_helpers.progress import (
-    LiveText,
-    Progress,
-    TrainingTable,
-    device_name,
-    format_seconds,
-)
+from vae_helpers.progress import LiveText, Progress, TrainingTable, device_name, format_seconds
 from vae_helpers.report import report_page
 
 SCRIPT = """

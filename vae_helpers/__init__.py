@@ -29,14 +29,7 @@ from .figures import (
     use_book_style,
 )
 from .model import VAE, conv_vae, mlp_vae
-from .objectives import (
-    iwae,
-    iwae_doubly_reparameterized,
-    score_function,
-    sgvb_a,
-    sgvb_b,
-    sticking_the_landing,
-)
+from .objectives import iwae, iwae_doubly_reparameterized, score_function, sgvb_a, sgvb_b, sticking_the_landing
 from .report import peak_memory, report_page
 from .results import check, mean_and_error, stored, table
 from .sources import DataUnavailableError

@@ -29,13 +29,7 @@ def _chunks(model: VAE, x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Ten
         yield tf.convert_to_tensor(x[start : start + size])
 
 
-def elbo(
-    model: VAE,
-    x: np.ndarray | tf.Tensor,
-    samples: int = 1,
-    objective: Callable = sgvb_b,
-    seed: int = 0,
-) -> float:
+def elbo(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 1, objective: Callable = sgvb_b, seed: int = 0) -> float:
     """The mean of an objective over images, by default the ELBO by estimator B.
 
     Args:
@@ -59,12 +53,7 @@ def elbo(
     return total / len(x)
 
 
-def log_likelihood(
-    model: VAE,
-    x: np.ndarray | tf.Tensor,
-    samples: int = 500,
-    seed: int = 0,
-) -> np.ndarray:
+def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, seed: int = 0) -> np.ndarray:
     """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8; Rezende et al. 2014, app. E).
 
     log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  k = `samples`: a lower bound on average, which
@@ -277,12 +266,7 @@ class GradientMeter:
 
 
 def gradient_variance(
-    model: VAE,
-    x: np.ndarray | tf.Tensor,
-    objective: Callable,
-    repeats: int = 100,
-    samples: int = 1,
-    seed: int = 0,
+    model: VAE, x: np.ndarray | tf.Tensor, objective: Callable, repeats: int = 100, samples: int = 1, seed: int = 0
 ) -> dict[str, float]:
     """The variance over the noise ε of the gradient of an objective's mean over images, by trainable variable.
 

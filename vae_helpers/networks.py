@@ -57,11 +57,7 @@ def dense_networks(
 
 
 def convolutional_networks(
-    latent_dim: int,
-    filters: Sequence[int],
-    outputs_per_channel: int,
-    image_shape: Sequence[int],
-    seed: int | None,
+    latent_dim: int, filters: Sequence[int], outputs_per_channel: int, image_shape: Sequence[int], seed: int | None
 ) -> tuple[keras.Sequential, keras.Sequential]:
     """The encoder and the decoder of `vh.conv_vae`, which explains the arguments.
 
