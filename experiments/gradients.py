@@ -21,13 +21,17 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import vae_helpers as vh  # before Keras and TensorFlow: it silences their start-up lines
 
 import keras  # isort: skip
 import numpy as np
+import tensorflow as tf
 from run import RESULTS, adam, conv, mlp, provenance, write
 from scipy import stats
+
+from vae_helpers.progress import Progress
 
 BLOCKS = 10
 ESTIMATORS = {"a": vh.sgvb_a, "b": vh.sgvb_b, "path": vh.sticking_the_landing, "score": vh.score_function}
@@ -57,6 +61,93 @@ NETWORKS = {
     "conv-j2": CONVOLUTIONAL,
     "conv-j20": dataclasses.replace(CONVOLUTIONAL, build=conv(latent_dim=20)),
 }
+
+
+class GradientMoments(NamedTuple):
+    """What a `GradientMeter` measures; the dictionaries go by the path of each trainable variable."""
+
+    value_variance: float  # of the objective of one image, averaged over the images, nats²
+    mean: dict[str, np.ndarray]  # of each entry of the gradient, nats
+    variance: dict[str, np.ndarray]  # of each entry, unbiased, nats²
+
+
+class GradientMeter:
+    """Mean and variance of an objective's gradient over the noise ε alone, the images and the weights held fixed.
+
+    Args:
+        model: the VAE; its weights are read anew by each measurement.
+        objective: e.g. `vh.sgvb_a`. What is differentiated is its mean over the images.
+        samples: L, the number of z drawn for an image (k for `vh.iwae`).
+
+    Example:
+        >>> meter = GradientMeter(model, vh.sgvb_a)  # compiled once
+        >>> moments = [meter(x, repeats=100) for x in minibatches]
+    """
+
+    def __init__(self, model: vh.VAE, objective: Callable, samples: int = 1):
+        self._model, self._variables = model, model.trainable_variables
+        self._seeds = keras.random.SeedGenerator(0)
+        self._means, self._squares = (
+            [tf.Variable(tf.zeros(v.shape), trainable=False) for v in self._variables] for _ in range(2)
+        )
+
+        def add(new, mean, square, count):
+            # Welford's update: the mean of squares minus the squared mean would cancel where the variance is small.
+            step = new - mean
+            mean = mean + step / count
+            return mean, square + step * (new - mean)
+
+        @tf.function(jit_compile=model.prefers_xla)
+        def add_draw(x, mean, square, count):
+            with tf.GradientTape() as tape, model.using(self._seeds):
+                values = objective(model, x, samples)
+                total = tf.reduce_mean(values)
+            # .value: TensorFlow's own variables, since zeros for an unused Keras variable fail inside a graph.
+            gradients = tape.gradient(
+                total, [v.value for v in self._variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            for new, *moments in zip(gradients, self._means, self._squares, strict=True):
+                for moment, updated in zip(moments, add(tf.convert_to_tensor(new), *moments, count), strict=True):
+                    moment.assign(updated)
+            return add(values, mean, square, count)
+
+        self._add_draw = add_draw
+
+    def __call__(self, x: np.ndarray | tf.Tensor, repeats: int = 100, seed: int = 0) -> GradientMoments:
+        """Measures on one minibatch.
+
+        Args:
+            x: float32 images in [0, 1], shape [n, H, W, C].
+            repeats: how many gradients are drawn; at least 2.
+            seed: of the noise: two objectives with the same seed are compared on the same ε.
+
+        Returns:
+            a named tuple. `value_variance` is the variance of the objective of one image, averaged over the images,
+            nats²; `mean` and `variance` are dictionaries from the path of each trainable variable to an array of its
+            shape, nats and nats², both without bias.
+
+        Raises:
+            ValueError, TypeError: `repeats` is below 2, or what the objective raises.
+        """
+        if repeats < 2:
+            raise ValueError(f"repeats: expected at least 2 to estimate a variance, got {repeats}.")
+        x = tf.convert_to_tensor(x)
+        self._seeds.state.assign(keras.random.SeedGenerator(seed).state)
+        for variable in (*self._means, *self._squares):
+            variable.assign(tf.zeros_like(variable))
+        mean, square = tf.zeros([len(x)]), tf.zeros([len(x)])
+        with Progress("gradients", total=repeats) as progress:
+            for count in range(1, repeats + 1):
+                mean, square = self._add_draw(x, mean, square, tf.constant(count, tf.float32))
+                progress.update(count)
+        paths = [v.path for v in self._variables]
+        means = (mean.numpy() for mean in self._means)
+        variances = (square.numpy() / (repeats - 1) for square in self._squares)
+        return GradientMoments(
+            float(np.mean(square)) / (repeats - 1),
+            dict(zip(paths, means, strict=True)),
+            dict(zip(paths, variances, strict=True)),
+        )
 
 
 def groups(model: vh.VAE) -> dict[str, list[tuple[str, slice]]]:
@@ -97,7 +188,7 @@ def by_latent(model: vh.VAE, entries: dict[str, np.ndarray]) -> dict[str, list[f
 def measure(model: vh.VAE, blocks: list[np.ndarray], objective: Callable, samples: int, repeats: int) -> dict:
     """By name, lists over the blocks: variances of value and gradient by group and by latent dimension, squared mean
     gradient; and `between_GROUP`, one number, the variance of the mean gradient over the blocks."""
-    meter = vh.GradientMeter(model, objective, samples)
+    meter = GradientMeter(model, objective, samples)
     lists: dict[str, list] = {}
     means, variances = [], []
     for seed, x in enumerate(blocks):
@@ -167,7 +258,7 @@ def time_gradients(network: Network, rounds: int = 5, repeats: int = 10) -> dict
     model = network.build(0)
     x = minibatches(vh.load_mnist(), network, seed=0)[0]
     meters = {
-        (name, samples): vh.GradientMeter(model, objective, samples)
+        (name, samples): GradientMeter(model, objective, samples)
         for name, objective in ESTIMATORS.items()
         for samples in REPEATS
     }

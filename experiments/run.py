@@ -174,12 +174,12 @@ def provenance() -> dict:
     }
 
 
-def test_images(images: vh.ImageData, binarization: str) -> np.ndarray:
+def held_out(images: vh.ImageData, binarization: str) -> np.ndarray:
     """The same coins for every run, so that only training differs; "dynamic" has other coins than "fixed"."""
     return vh.binarize(images.test, binarization, seed=1 if binarization == "dynamic" else 0)
 
 
-class TestELBO(keras.callbacks.Callback):
+class ELBOByEpoch(keras.callbacks.Callback):
     """The test ELBO after every epoch, by estimator B with the same noise each time."""
 
     def __init__(self, test: np.ndarray):
@@ -192,15 +192,16 @@ class TestELBO(keras.callbacks.Callback):
 
 def train_and_evaluate(run: Run, seed: int, callbacks: Sequence[keras.callbacks.Callback] = ()) -> tuple[vh.VAE, dict]:
     images = run.load()
-    test = test_images(images, run.binarization)
+    test = held_out(images, run.binarization)
     model = run.build(seed)
     model.compile(run.optimizer(), objective=run.objective, samples=run.samples)
     training = vh.batches(images.train, run.batch_size, run.binarization, seed=seed)
-    held_out = vh.batches(test, 1000, shuffle=False)
-    curve = TestELBO(test)
+    curve = ELBOByEpoch(test)
     callbacks = [*callbacks, curve] if run.curve_by_b else [*callbacks]
     start = time.monotonic()
-    history = model.fit(training, epochs=run.epochs, validation_data=held_out, callbacks=callbacks).history
+    history = model.fit(
+        training, epochs=run.epochs, validation_data=vh.batches(test, 1000, shuffle=False), callbacks=callbacks
+    ).history
     seconds = time.monotonic() - start
     result = evaluate(model, test, run.likelihood_images, seed) | {
         "epochs": run.epochs,
@@ -212,7 +213,7 @@ def train_and_evaluate(run: Run, seed: int, callbacks: Sequence[keras.callbacks.
     if run.curve_by_b:
         result["test_elbo_b_by_epoch"] = curve.values
     if run.load is vh.load_mnist:  # what the same model scores on the other versions: columns must not be compared
-        result["test_elbo_on"] = {version: vh.elbo(model, test_images(images, version)) for version in BINARIZATIONS}
+        result["test_elbo_on"] = {version: vh.elbo(model, held_out(images, version)) for version in BINARIZATIONS}
         if run.compared:
             result["compared"] = compare(model, images, run.binarization, seed)
     return model, result
@@ -221,7 +222,7 @@ def train_and_evaluate(run: Run, seed: int, callbacks: Sequence[keras.callbacks.
 def compare(model: vh.VAE, images: vh.ImageData, binarization: str, seed: int, count: int = 2000) -> dict:
     """ELBO and exact log p(x) of the same test images in every version, and of as many training images: the gap on
     images that were seen and not seen, at home and abroad."""
-    sets = {version: test_images(images, version)[:count] for version in BINARIZATIONS}
+    sets = {version: held_out(images, version)[:count] for version in BINARIZATIONS}
     sets["training"] = vh.binarize(images.train[:count], binarization, seed=seed)  # "fixed": the trained coins
     exact = np.split(vh.log_likelihood_on_grid(model, np.concatenate([*sets.values()])), len(sets))
     return {
@@ -244,7 +245,7 @@ def film_of(run: Run, seed: int) -> list[vh.SampleFrames]:
     """What collects 16 samples and 8 reconstructions before training and after every epoch."""
     if not run.film or seed != run.seeds[0]:
         return []
-    return [vh.SampleFrames(test_images(run.load(), run.binarization)[:8], samples=16)]
+    return [vh.SampleFrames(held_out(run.load(), run.binarization)[:8], samples=16)]
 
 
 def evaluate(model: vh.VAE, test: np.ndarray, likelihood_images: int, seed: int) -> dict:
@@ -328,7 +329,7 @@ def main() -> None:
             for collected in film:
                 np.savez_compressed(path.with_suffix(".npz"), **collected.as_arrays())
             if run.pictures and seed == run.seeds[0]:
-                pictures(model, test_images(run.load(), run.binarization)).save(path.with_suffix(".png"))
+                pictures(model, held_out(run.load(), run.binarization)).save(path.with_suffix(".png"))
             if run.weights and seed == run.seeds[0]:
                 bare = run.build(seed)  # without the optimiser, whose state is twice as large as the weights
                 bare.set_weights(model.get_weights())

@@ -631,7 +631,29 @@ vh.check("and the path less than 0.3 of A's", path / a, 0.3, relation="<")
 #
 # ## 4.4 The gradient that the optimiser gets
 #
-# The optimiser does not see $\partial/\partial\mu_j$ of one image. It sees the gradient by the *weights*, averaged over a minibatch of $M = 100$ images. On the way their noise is mixed with the networks' own derivatives, and it meets noise of another kind: that of the choice of the minibatch, which no estimator removes. `vh.GradientMeter` measures the first: it holds weights and images fixed, draws the gradient again and again, and returns the variance of each entry. Sum it over four parts: the half of the encoder's last layer that makes $\mu$, the half that makes $\log\sigma^2$, the rest of the encoder, the decoder. Eight minibatches of training images give an interval (95%, over the minibatches; the network is one, from one seed). The table is the stored one; the cell after the figure measures a minibatch again.
+# The optimiser does not see $\partial/\partial\mu_j$ of one image. It sees the gradient by the *weights*, averaged over a minibatch of $M = 100$ images. On the way their noise is mixed with the networks' own derivatives, and it meets noise of another kind: that of the choice of the minibatch, which no estimator removes. `gradient_moments` measures the first: it holds weights and images fixed, draws the gradient again and again, and returns the mean and the variance of each entry. Sum the variances over four parts: the half of the encoder's last layer that makes $\mu$, the half that makes $\log\sigma^2$, the rest of the encoder, the decoder. Eight minibatches of training images give an interval (95%, over the minibatches; the network is one, from one seed). The table is the stored one; the cell after the figure measures a minibatch again.
+
+
+# %%
+def gradient_moments(model, objective, x, repeats, samples=1, seed=0):
+    """Mean and variance over ε of each entry of the gradient, by path."""
+    variables = model.trainable_variables
+    seeds = keras.random.SeedGenerator(seed)
+
+    @tf.function(jit_compile=model.prefers_xla)
+    def gradient():
+        with tf.GradientTape() as tape, model.using(seeds):
+            bound = tf.reduce_mean(objective(model, x, samples))
+        return tape.gradient(bound, variables)
+
+    mean = {v.path: np.zeros(v.shape) for v in variables}
+    squares = {v.path: np.zeros(v.shape) for v in variables}
+    for count in range(1, repeats + 1):
+        for v, entries in zip(variables, gradient(), strict=True):
+            step = entries.numpy() - mean[v.path]
+            mean[v.path] += step / count
+            squares[v.path] += step * (entries.numpy() - mean[v.path])
+    return mean, {path: s / (repeats - 1) for path, s in squares.items()}
 
 
 # %%
@@ -664,9 +686,10 @@ minibatches = np.split(vh.binarize(images.train[chosen], "threshold"), 8)
 
 def gradient_noise(name, minibatch, repeats=50):
     """Variance over the noise by part, for one of the minibatches."""
-    meter = vh.GradientMeter(model, OBJECTIVES[name])
-    found = meter(minibatches[minibatch], repeats, seed=minibatch)
-    return by_part(found.variance)
+    x, seed = minibatches[minibatch], minibatch
+    return by_part(
+        gradient_moments(model, OBJECTIVES[name], x, repeats, seed=seed)[1]
+    )
 
 
 # %% tags=["plumbing"]
@@ -862,12 +885,14 @@ first = vh.binarize(images.train[chosen], "threshold")
 fresh = vh.conv_vae(latent_dim=2, seed=0)
 whole = [variable.path for variable in fresh.encoder.trainable_variables]
 for name, draws in (("A", 1), ("B", 5)):
-    meter = vh.GradientMeter(fresh, OBJECTIVES[name], draws)
-    entries = meter(first, row["repeats"][str(draws)]).variance
+    repeats = row["repeats"][str(draws)]
+    _, entries = gradient_moments(
+        fresh, OBJECTIVES[name], first, repeats, draws
+    )
     vh.check(
         f"{name} with L = {draws} before training, convolutional, J = 2, "
         f"first minibatch: as stored ({row['provenance']['machine']})",
-        sum(entries[path].sum(dtype=float) for path in whole),
+        sum(entries[path].sum() for path in whole),
         row["first"][f"{KEYS[name]}, {draws}"],
         rtol=0.01,
     )
@@ -1653,11 +1678,12 @@ def without_score(model, x, samples=5):
 def distance_over_noise(one, other, draws):
     """Squared distance of two mean gradients, over what noise explains."""
     of_encoder = [v.path for v in model.encoder.trainable_variables]
+    (mean, variance), (other_mean, other_variance) = one, other
     squared = sum(
-        np.sum((one.mean[p] - other.mean[p]) ** 2) for p in of_encoder
+        np.sum((mean[p] - other_mean[p]) ** 2) for p in of_encoder
     )
     noise = sum(
-        np.sum(one.variance[p] + other.variance[p]) for p in of_encoder
+        np.sum(variance[p] + other_variance[p]) for p in of_encoder
     )
     return squared * draws / noise
 
@@ -1665,13 +1691,9 @@ def distance_over_noise(one, other, draws):
 # %%
 dreg = vh.iwae_doubly_reparameterized
 twenty = minibatches[0][:20]
-meter_iwae, meter_dreg, meter_without = (
-    vh.GradientMeter(model, objective, samples=5)
-    for objective in (vh.iwae, dreg, without_score)
-)
 of_iwae, of_dreg, of_without = (
-    meter(twenty, repeats=100, seed=seed)
-    for seed, meter in enumerate((meter_iwae, meter_dreg, meter_without))
+    gradient_moments(model, objective, twenty, 100, samples=5, seed=seed)
+    for seed, objective in enumerate((vh.iwae, dreg, without_score))
 )
 
 # %% tags=["check"]
@@ -1688,7 +1710,7 @@ vh.check(
     relation=">",
 )
 single, of_path = (
-    vh.GradientMeter(model, objective, samples=1)(twenty, repeats=2).mean
+    gradient_moments(model, objective, twenty, repeats=2)[0]
     for objective in (dreg, vh.sticking_the_landing)
 )
 vh.check(
@@ -1709,17 +1731,16 @@ vh.check(
 def signal_to_noise(found, variables, draws):
     """Length of the mean gradient, over the root of summed variances."""
     paths = [variable.path for variable in variables]
-    noise = sum(found.variance[p].sum(dtype=float) for p in paths)
-    squared = sum(
-        np.square(found.mean[p], dtype=float).sum() for p in paths
-    )
+    mean, variance = found
+    noise = sum(variance[p].sum() for p in paths)
+    squared = sum(np.square(mean[p]).sum() for p in paths)
     return np.sqrt(max(squared - noise / draws, 0) / noise)
 
 
 # %% tags=["check"]
 row = networks["dense, J = 20", "middle"]
-for name, meter in (("iwae", meter_iwae), ("dreg", meter_dreg)):
-    found = meter(twenty, repeats=100, seed=0)
+for name, objective in (("iwae", vh.iwae), ("dreg", dreg)):
+    found = gradient_moments(model, objective, twenty, 100, samples=5)
     vh.check(
         f"signal / noise of the encoder, {name}, k = 5, after one epoch, "
         f"first minibatch: as stored ({row['provenance']['machine']})",

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-import tensorflow as tf
 from scipy.special import logsumexp
 
 import vae_helpers as vh
@@ -97,7 +96,6 @@ def test_evaluation_leaves_the_noise_of_training_alone(small_vae, grey_images):
     before = model.seed_generator.state.numpy()
     vh.elbo(model, grey_images)
     vh.log_likelihood(model, grey_images, 20)
-    vh.gradient_variance(model, grey_images, vh.sgvb_a, repeats=2)
     np.testing.assert_array_equal(before, model.seed_generator.state)
 
 
@@ -123,57 +121,9 @@ def test_active_units_counts_dimensions_that_follow_the_image(small_vae, grey_im
     assert vh.active_units(model, grey_images, threshold=-1.0) == 4
 
 
-def test_gradient_variance_of_a_known_gradient(small_vae, grey_images):
-    """The objective mean(w · ε), with w the decoder's first bias: its gradient is ε itself, of variance 1 an entry."""
-    model = small_vae()
-    variable = model.decoder.trainable_variables[1]
-
-    def linear(model, x, samples):
-        epsilon = tf.random.stateless_normal(variable.shape, model.next_seed())
-        return tf.fill([len(x)], tf.reduce_sum(variable * epsilon))
-
-    variances = vh.gradient_variance(model, grey_images, linear, repeats=400)
-    entries = variable.shape[0]
-    assert abs(variances[variable.path] / entries - 1) < 5 * np.sqrt(2 / (400 * entries))
-    assert sum(variances.values()) == variances[variable.path]  # nothing else has a gradient
-
-
-def test_gradient_meter_measures_its_draws(small_vae, posterior_off_the_prior, grey_images):
-    """Against NumPy on the same draws, entry by entry, twice with one meter; a convolutional model, since XLA draws
-    other noise."""
-    model = posterior_off_the_prior(small_vae(vh.conv_vae))
-    meter, variables = vh.GradientMeter(model, vh.sgvb_a, samples=2), model.trainable_variables
-    for x, seed in ((grey_images, 3), (grey_images[:5], 4)):
-        moments = meter(x, repeats=7, seed=seed)
-        seeds, values, drawn = keras.random.SeedGenerator(seed), [], []
-        for _ in range(7):
-            with tf.GradientTape() as tape, model.using(seeds):
-                values.append(vh.sgvb_a(model, x, 2))
-                total = tf.reduce_mean(values[-1])
-            drawn.append([tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, variables)])
-        assert moments.value_variance == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-3)
-        for variable, *of_variable in zip(variables, *drawn, strict=True):
-            np.testing.assert_allclose(moments.mean[variable.path], np.mean(of_variable, 0), rtol=1e-3, atol=1e-5)
-            variance = np.var(of_variable, 0, ddof=1)
-            np.testing.assert_allclose(moments.variance[variable.path], variance, rtol=1e-3, atol=1e-7)
-
-
-@pytest.mark.slow
-def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior, grey_images):
-    model = posterior_off_the_prior(small_vae())
-    one, ten = (
-        sum(vh.gradient_variance(model, grey_images, vh.sgvb_a, repeats=200, samples=s).values()) for s in (1, 10)
-    )
-    assert 7 < one / ten < 14
-
-
 @pytest.mark.parametrize(
-    "measure",
-    [
-        vh.elbo, vh.log_likelihood, vh.log_likelihood_on_grid, vh.kl_per_dimension, vh.active_units,
-        lambda model, x: vh.gradient_variance(model, x, vh.sgvb_a, repeats=2),
-    ],
-)  # fmt: skip
+    "measure", [vh.elbo, vh.log_likelihood, vh.log_likelihood_on_grid, vh.kl_per_dimension, vh.active_units]
+)
 def test_images_that_are_not_the_models_are_refused(small_vae, grey_images, measure):
     """Grey levels would enter a sum of log-likelihoods without an error, and so would pixels in another order."""
     for wrong in (np.uint8(255 * grey_images), grey_images.reshape(-1, 4, 16, 1), grey_images.astype(float)):
@@ -185,5 +135,3 @@ def test_bad_numbers(small_vae, grey_images):
     for measure in (vh.log_likelihood, vh.elbo):
         with pytest.raises(ValueError, match="at least 1, got 0"):
             measure(small_vae(), grey_images, samples=0)
-    with pytest.raises(ValueError, match="at least 2"):
-        vh.gradient_variance(small_vae(), grey_images, vh.sgvb_a, repeats=1)

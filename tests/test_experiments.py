@@ -6,6 +6,7 @@ import math
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -259,9 +260,61 @@ def test_the_curve_of_every_epoch_is_measured_by_estimator_b(grey_images):
     )  # fmt: skip
     model, result = run.train_and_evaluate(recipe, seed=0)
     first, last = result["test_elbo_b_by_epoch"]
-    assert first != last == pytest.approx(vh.elbo(model, run.test_images(few, "none")), abs=1e-3)
+    assert first != last == pytest.approx(vh.elbo(model, run.held_out(few, "none")), abs=1e-3)
     assert last != pytest.approx(result["test_elbo_by_epoch"][-1], abs=1e-3)  # which is by A
     assert "test_elbo_b_by_epoch" not in run.train_and_evaluate(dataclasses.replace(recipe, curve_by_b=False), 0)[1]
+
+
+def total_variance(model, x, objective, **kwargs):
+    samples = kwargs.pop("samples", 1)
+    variances = gradients.GradientMeter(model, objective, samples)(x, **kwargs).variance
+    return {path: entries.sum(dtype=float) for path, entries in variances.items()}
+
+
+def test_gradient_variance_of_a_known_gradient(small_vae, grey_images):
+    """The objective mean(w · ε), with w the decoder's first bias: its gradient is ε itself, of variance 1 an entry."""
+    model = small_vae()
+    variable = model.decoder.trainable_variables[1]
+
+    def linear(model, x, samples):
+        epsilon = tf.random.stateless_normal(variable.shape, model.next_seed())
+        return tf.fill([len(x)], tf.reduce_sum(variable * epsilon))
+
+    variances = total_variance(model, grey_images, linear, repeats=400)
+    entries = variable.shape[0]
+    assert abs(variances[variable.path] / entries - 1) < 5 * np.sqrt(2 / (400 * entries))
+    assert sum(variances.values()) == variances[variable.path]  # nothing else has a gradient
+
+
+def test_gradient_meter_measures_its_draws(small_vae, posterior_off_the_prior, grey_images):
+    """Against NumPy on the same draws, entry by entry, twice with one meter; a convolutional model, since XLA draws
+    other noise."""
+    model = posterior_off_the_prior(small_vae(vh.conv_vae))
+    before = model.seed_generator.state.numpy()
+    meter, variables = gradients.GradientMeter(model, vh.sgvb_a, samples=2), model.trainable_variables
+    for x, seed in ((grey_images, 3), (grey_images[:5], 4)):
+        moments = meter(x, repeats=7, seed=seed)
+        np.testing.assert_array_equal(before, model.seed_generator.state)  # the noise of training is left alone
+        seeds, values, drawn = keras.random.SeedGenerator(seed), [], []
+        for _ in range(7):
+            with tf.GradientTape() as tape, model.using(seeds):
+                values.append(vh.sgvb_a(model, x, 2))
+                total = tf.reduce_mean(values[-1])
+            drawn.append([tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, variables)])
+        assert moments.value_variance == pytest.approx(np.var(values, axis=0, ddof=1).mean(), rel=1e-3)
+        for variable, *of_variable in zip(variables, *drawn, strict=True):
+            np.testing.assert_allclose(moments.mean[variable.path], np.mean(of_variable, 0), rtol=1e-3, atol=1e-5)
+            variance = np.var(of_variable, 0, ddof=1)
+            np.testing.assert_allclose(moments.variance[variable.path], variance, rtol=1e-3, atol=1e-7)
+    with pytest.raises(ValueError, match="at least 2"):
+        meter(grey_images, repeats=1)
+
+
+@pytest.mark.slow
+def test_gradient_variance_falls_with_samples(small_vae, posterior_off_the_prior, grey_images):
+    model = posterior_off_the_prior(small_vae())
+    one, ten = (sum(total_variance(model, grey_images, vh.sgvb_a, repeats=200, samples=s).values()) for s in (1, 10))
+    assert 7 < one / ten < 14
 
 
 def test_variances_of_value_and_gradient_in_small(grey_images, small_vae, posterior_off_the_prior):

@@ -11,10 +11,8 @@ from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import (
-    GradientMeter,
     active_units,
     elbo,
-    gradient_variance,
     kl_per_dimension,
     log_likelihood,
     log_likelihood_on_grid,
