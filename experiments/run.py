@@ -29,10 +29,10 @@ import vae_helpers as vh  # before Keras and TensorFlow: it silences their start
 import keras  # isort: skip
 import numpy as np
 import tensorflow as tf
+from machine import processor
 from PIL import Image
 
 from vae_helpers.data import BINARIZATIONS
-from vae_helpers.report import processor
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = (0, 1, 2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vae_helpers import data, published, sources
+from vae_helpers import data, sources
 
 # ------------------------------------------------------------------------------------------------------ the real sets
 
@@ -33,7 +33,7 @@ def test_fashion_mnist_is_balanced():
 
 def test_cifar10_is_cifar10():
     folder = sources.data_folder() / "cifar10"
-    if not all((folder / f"{name}.gz").exists() for name in published.CIFAR_FILES):
+    if len(list(folder.glob("*.bin.gz"))) < 6:
         pytest.skip("CIFAR-10 (170 MB) is not in the cache folder: `python tools/fetch_data.py cifar10` fetches it")
     images = data.load_cifar10()
     assert images.name == "CIFAR-10"
@@ -255,7 +255,7 @@ def test_an_unknown_binarization_lists_the_known_ones(call):
     ("images", "error", "message"),
     [
         (GOOD[..., 0], ValueError, r"shape \[n, H, W, C\], got \[2, 28, 28\]; add the channel"),
-        (GOOD.reshape(2, -1), ValueError, r"got \[2, 784\]; unflatten with \.reshape"),
+        (GOOD.reshape(2, -1), ValueError, r"got \[2, 784\]; .* or unflatten with \.reshape"),
         (GOOD[:0], ValueError, r"at least one image, got shape \[0, 28, 28, 1\]"),
         (GOOD.astype(np.float64), TypeError, "uint8 grey levels or float32 .* got float64; convert"),
         (GOOD.astype(np.float16), TypeError, "got float16; convert"),

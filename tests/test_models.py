@@ -430,7 +430,7 @@ def test_networks_that_do_not_fit():
 
 
 def test_compile_without_an_objective(small_vae):
-    with pytest.raises(ValueError, match=r"vh\.sgvb_b"):
+    with pytest.raises(TypeError, match=r"vh\.sgvb_b"):
         small_vae().compile("adam")
 
 

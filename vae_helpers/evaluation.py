@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .expect import expect
 from .images import as_model_input, check_images
 from .model import VAE
 from .objectives import sgvb_b
@@ -71,35 +72,26 @@ def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, se
     Raises:
         ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
-    if samples < 1:
-        raise ValueError(f"samples: expected at least 1, got {samples}.")
-    chunk_size = 250
+    expect(samples >= 1, f"samples: expected at least 1, got {samples}.")
     per_round = min(samples, 10)  # 2,500 decoded images at a time: enough to fill the cores, small in memory
     seeds = keras.random.SeedGenerator(seed)
 
-    def log_weights(x, loc, scale, n):  # [n, chunk]
-        q = tfd.Independent(tfd.Normal(loc, scale), 1)
-        z = q.sample(n, seed=model.next_seed())
-        return model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)
-
     @tf.function(jit_compile=model.prefers_xla)
-    def add_round(running, x, loc, scale):
+    def add_round(running, x, loc, scale, n):
+        q = tfd.Independent(tfd.Normal(loc, scale), 1)
         with model.using(seeds):
-            new = tf.reduce_logsumexp(log_weights(x, loc, scale, per_round), axis=0)
-        return tf.reduce_logsumexp(tf.stack([running, new]), axis=0)
+            z = q.sample(n, seed=model.next_seed())
+            log_weights = model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)  # [n, chunk]
+        return tf.reduce_logsumexp(tf.concat([running[None], log_weights], axis=0), axis=0)
 
-    results = []
     rounds, rest = divmod(samples, per_round)
+    results = []
     with Progress("log p(x)", total=len(x)) as progress:
-        for chunk in _chunks(model, x, chunk_size):
+        for chunk in _chunks(model, x, 250):
             normal = model.posterior(chunk).distribution
             running = tf.fill([len(chunk)], -np.inf)
-            for _ in range(rounds):
-                running = add_round(running, chunk, normal.loc, normal.scale)
-            if rest:
-                with model.using(seeds):
-                    new = log_weights(chunk, normal.loc, normal.scale, rest)
-                running = tf.reduce_logsumexp(tf.concat([running[None], new], 0), axis=0)
+            for n in [per_round] * rounds + [rest] * (rest > 0):
+                running = add_round(running, chunk, normal.loc, normal.scale, n)
             results.append(running.numpy() - math.log(samples))
             progress.update(sum(map(len, results)))
     return np.concatenate(results)
@@ -124,11 +116,9 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
         ValueError, TypeError: another J, another likelihood, or `x` is not a batch of float32 images of the model's
             shape.
     """
-    if model.latent_dim != 2 or model.likelihood_name == "gaussian":
-        raise ValueError(
-            "The grid needs J = 2 and a Bernoulli or continuous Bernoulli likelihood, "
-            f"got J = {model.latent_dim}, {model.likelihood_name}; vh.log_likelihood takes any model."
-        )
+    needs = "The grid needs J = 2 and a Bernoulli or continuous Bernoulli likelihood"
+    got = f"got J = {model.latent_dim}, {model.likelihood_name}; vh.log_likelihood takes any model."
+    expect(model.latent_dim == 2 and model.likelihood_name != "gaussian", f"{needs}, {got}")
     chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk in _chunks(model, x, 5000)]
     side = np.linspace(-limit, limit, points, dtype=np.float32)
     log_area = 2 * math.log(2 * limit / (points - 1))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from .expect import expect
 
 
 def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
@@ -21,26 +22,15 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
         TypeError: another dtype.  ValueError: another shape, no image at all, a value outside [0, 1] or NaN.
     """
     images = np.asarray(images)
-    if images.dtype not in (np.uint8, np.float32):
-        raise TypeError(
-            f"{name}: expected uint8 grey levels or float32 within [0, 1], got {images.dtype}; "
-            'convert with .astype("float32") after scaling to [0, 1], or with .astype("uint8") for 0 to 255'
-        )
-    if images.ndim != 4:
-        advice = {
-            2: "unflatten with .reshape(-1, H, W, C), for MNIST (-1, 28, 28, 1)",
-            3: "add the channel with [..., None], or the batch axis with [None] if this is one image",
-        }.get(images.ndim, "reshape it")
-        raise ValueError(f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
-    if images.size == 0:
-        raise ValueError(f"{name}: expected at least one image, got shape {list(images.shape)}; check the slice")
-    if images.dtype == np.float32:
-        low, high = images.min(), images.max()
-        if not (low >= 0 and high <= 1):  # written so that NaN fails too
-            raise ValueError(
-                f"{name}: expected float32 within [0, 1], got values from {low:g} to {high:g}; "
-                "divide grey levels by 255, or pass them as uint8"
-            )
+    advice = 'convert with .astype("float32") after scaling to [0, 1], or with .astype("uint8") for 0 to 255'
+    message = f"expected uint8 grey levels or float32 within [0, 1], got {images.dtype}; {advice}"
+    expect(images.dtype in (np.uint8, np.float32), f"{name}: {message}", TypeError)
+    advice = "add the channel with [..., None], the batch axis with [None], or unflatten with .reshape(-1, H, W, C)"
+    expect(images.ndim == 4, f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
+    expect(images.size > 0, f"{name}: expected at least one image, got shape {list(images.shape)}; check the slice")
+    low, high = (images.min(), images.max()) if images.dtype == np.float32 else (0, 1)
+    found = f"got values from {low:g} to {high:g}; divide grey levels by 255, or pass them as uint8"
+    expect(low >= 0 and high <= 1, f"{name}: expected float32 within [0, 1], {found}")  # NaN fails too
     return images
 
 
@@ -50,15 +40,11 @@ def as_model_input(x: np.ndarray | tf.Tensor, image_shape: Sequence[int]) -> tf.
     Raises:
         ValueError, TypeError: it is not; the message says what came and what to do.
     """
-    symbolic = tf.is_tensor(x) and tf.is_symbolic_tensor(x)
-    if not symbolic:
+    if not (tf.is_tensor(x) and tf.is_symbolic_tensor(x)):
         check_images(x)
         x = tf.convert_to_tensor(x)
-    if x.dtype != tf.float32 or not x.shape[1:].is_compatible_with(image_shape):
-        raise ValueError(
-            f"Expected float32 images {['n', *image_shape]} in [0, 1], got {x.dtype.name} {x.shape}. "
-            "Use vh.batches or vh.binarize, which turn grey levels into floats."
-        )
+    message = f"Expected float32 images {['n', *image_shape]} in [0, 1], got {x.dtype.name} {x.shape}. Use vh.binarize."
+    expect(x.dtype == tf.float32 and x.shape[1:].is_compatible_with(image_shape), message)
     return x
 
 
@@ -67,43 +53,33 @@ def watched(source):
     if isinstance(source, (np.ndarray, tf.Tensor)):
         check_images(source)
     elif isinstance(source, tf.data.Dataset):
-        return source.map(_checked_in_a_graph)
+        return source.map(lambda *minibatch: _checked(minibatch if len(minibatch) > 1 else minibatch[0]))
     elif isinstance(source, keras.utils.PyDataset):
         return _WatchedPyDataset(source)
-    elif isinstance(source, types.GeneratorType):
-        return (_checked_minibatch(minibatch) for minibatch in source)
+    elif isinstance(source, Generator):
+        return (_checked(minibatch) for minibatch in source)
     return source
 
 
-def _checked_minibatch(minibatch):
-    check_images(keras.utils.unpack_x_y_sample_weight(minibatch)[0], "a minibatch")
-    return minibatch
-
-
-def _checked_in_a_graph(x: tf.Tensor, *rest):
-    """A minibatch of a dataset. Its pixels are looked at here, on the way, where XLA compiles nothing."""
-    if tf.is_tensor(x) and x.dtype.is_floating:
+def _checked(minibatch):
+    """A minibatch as it is. Those of a dataset are looked at in its graph, on the way, where XLA compiles nothing."""
+    x = keras.utils.unpack_x_y_sample_weight(minibatch)[0]
+    if not (tf.is_tensor(x) and tf.is_symbolic_tensor(x)):
+        check_images(x, "a minibatch")
+    elif x.dtype.is_floating:
         low, high = tf.reduce_min(x), tf.reduce_max(x)
-        message = ("Expected images with pixels in [0, 1], got from", low, "to", high)
-        advice = "in a minibatch. Divide grey levels by 255, or use vh.batches."
-        with tf.control_dependencies([tf.debugging.Assert((low >= 0) & (high <= 1), [*message, advice])]):
-            x = tf.identity(x)
-    return (x, *rest) if rest else x
+        found = [low, "to", high, "in a minibatch. Divide grey levels by 255, or use vh.batches."]
+        tf.debugging.Assert((low >= 0) & (high <= 1), ["Expected images with pixels in [0, 1], got from", *found])
+    return minibatch
 
 
 class _WatchedPyDataset(keras.utils.PyDataset):
     def __init__(self, source: keras.utils.PyDataset):
         super().__init__(source.workers, source.use_multiprocessing, source.max_queue_size)
-        self._source = source
+        self._source, self.on_epoch_begin, self.on_epoch_end = source, source.on_epoch_begin, source.on_epoch_end
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int):
-        return _checked_minibatch(self._source[index])
-
-    def on_epoch_begin(self) -> None:
-        self._source.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        self._source.on_epoch_end()
+        return _checked(self._source[index])

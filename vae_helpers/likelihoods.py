@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeVar
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .expect import expect
+
 tfd = tfp.distributions
 _Entry = TypeVar("_Entry")
 
@@ -47,6 +49,5 @@ LIKELIHOODS: dict[str, Likelihood] = {
 
 def choose(table: dict[str, _Entry], name: str, what: str) -> _Entry:
     """The entry of `table` that is called `name`; ValueError with the known names for any other."""
-    if name not in table:
-        raise ValueError(f"Unknown {what} {name!r}: expected one of {', '.join(sorted(table))}.")
+    expect(name in table, f"Unknown {what} {name!r}: expected one of {', '.join(sorted(table))}.")
     return table[name]

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .expect import expect
 from .images import as_model_input
 from .likelihoods import LIKELIHOODS, Likelihood, choose
 from .networks import convolutional_networks, dense_networks
@@ -109,12 +110,11 @@ class VAE(ObjectiveTrainer):
             ValueError: the last axis is not J long.
         """
         z = tf.convert_to_tensor(z, tf.float32)
-        if z.shape.rank is None or z.shape.rank < 1 or z.shape[-1] != self.latent_dim:
-            raise ValueError(f"z: expected shape [..., {self.latent_dim}] (J last), got {z.shape}.")
+        fits = bool(z.shape.rank) and z.shape[-1] == self.latent_dim
+        expect(fits, f"z: expected shape [..., {self.latent_dim}] (J last), got {z.shape}.")
         leading = tf.shape(z)[:-1]
         outputs = self.decoder(tf.reshape(z, [-1, self.latent_dim]), training=self._step.training)
-        outputs = tf.cast(outputs, tf.float32)
-        outputs = tf.reshape(outputs, tf.concat([leading, outputs.shape[1:]], axis=0))
+        outputs = tf.reshape(tf.cast(outputs, tf.float32), tf.concat([leading, outputs.shape[1:]], axis=0))
         return tfd.Independent(self._likelihood.pixels(outputs), len(self.image_shape))
 
     # --- pictures ----------------------------------------------------------------------------------------------
@@ -139,21 +139,15 @@ class VAE(ObjectiveTrainer):
 
     def get_config(self) -> dict[str, Any]:
         """What it takes to make the model again, weights and noise apart."""
-        return {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "likelihood": self.likelihood_name,
-            "scale": self.scale_name,
-            "name": self.name,
-        }
+        networks = {"encoder": self.encoder, "decoder": self.decoder}
+        saved = {role: keras.saving.serialize_keras_object(network) for role, network in networks.items()}
+        return saved | {"likelihood": self.likelihood_name, "scale": self.scale_name, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> VAE:
         """The model that `get_config` describes, with new weights."""
-        networks = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects) for key in ("encoder", "decoder")
-        }
-        return cls(**{**config, **networks})
+        load = keras.saving.deserialize_keras_object
+        return cls(**config | {role: load(config[role], custom_objects) for role in ("encoder", "decoder")})
 
     def export(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
         """As `keras.Model.export`: the reconstruction, for serving without this package."""
@@ -164,34 +158,27 @@ class VAE(ObjectiveTrainer):
 def _check_networks(encoder, decoder, likelihood: Likelihood) -> tuple[tuple[int, ...], int]:
     """The image shape and J, once it is sure that the two networks fit together."""
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):
-        if not getattr(network, "built", False) or not hasattr(network, "output_shape"):
-            raise ValueError(f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
-        if len(network.inputs) != 1 or len(network.outputs) != 1:
-            raise ValueError(
-                f"The {role} has {len(network.inputs)} inputs and {len(network.outputs)} outputs: expected one of each."
-                " Join μ and the raw scale by keras.layers.Concatenate."
-            )
-    image_shape, outputs = tuple(encoder.inputs[0].shape[1:]), tuple(encoder.outputs[0].shape)
-    if len(image_shape) != 3:
-        raise ValueError(f"The encoder's input: expected images [n, H, W, C], got {encoder.inputs[0].shape}.")
-    if len(outputs) != 2 or outputs[-1] % 2:
-        raise ValueError(f"The encoder's output: expected [n, 2J] (μ, then the raw scale), got {outputs}.")
-    latent_dim = outputs[-1] // 2
-    if tuple(decoder.inputs[0].shape[1:]) != (latent_dim,):
-        raise ValueError(
-            f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {decoder.inputs[0].shape}."
-        )
-    expected = (*image_shape[:-1], image_shape[-1] * likelihood.channels_per_channel)
-    if tuple(decoder.outputs[0].shape[1:]) != expected:
-        raise ValueError(f"The decoder's output: expected {['n', *expected]}, got {decoder.outputs[0].shape}.")
+        known = getattr(network, "built", False) and hasattr(network, "output_shape")
+        expect(known, f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
+        inputs, outputs = len(network.inputs), len(network.outputs)
+        got = f"The {role} has {inputs} inputs and {outputs} outputs: expected one of each."
+        expect(inputs == outputs == 1, f"{got} Join μ and the raw scale by keras.layers.Concatenate.")
+    images, heads, z, pixels = (
+        tuple(tensor.shape) for network in (encoder, decoder) for tensor in (network.inputs[0], network.outputs[0])
+    )
+    expect(len(images) == 4, f"The encoder's input: expected images [n, H, W, C], got {images}.")
+    fits = len(heads) == 2 and heads[1] % 2 == 0
+    expect(fits, f"The encoder's output: expected [n, 2J] (μ, then the raw scale), got {heads}.")
+    latent_dim = heads[1] // 2
+    expect(z[1:] == (latent_dim,), f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {z}.")
+    outputs = (*images[1:3], images[3] * likelihood.channels_per_channel)
+    expect(pixels[1:] == outputs, f"The decoder's output: expected {['n', *outputs]}, got {pixels}.")
     last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
     if last is not None and last.activation is not keras.activations.linear:
-        warnings.warn(
-            f"The decoder ends in the activation {last.activation.__name__!r}, but its outputs are read as logits (of "
-            "a Gaussian: means and log-variances), which may be any number: make its last layer linear.",
-            stacklevel=3,
-        )
-    return image_shape, latent_dim
+        ends = f"The decoder ends in the activation {last.activation.__name__!r}, but its outputs are read as logits"
+        do = "(of a Gaussian: means and log-variances), which may be any number: make its last layer linear."
+        warnings.warn(f"{ends} {do}", stacklevel=3)
+    return images[1:], latent_dim
 
 
 # --- two families ------------------------------------------------------------------------------------------------

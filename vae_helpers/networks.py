@@ -7,24 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
+from keras.layers import Conv2D, Conv2DTranspose, Cropping2D, Dense, Dropout, Flatten, Input, Reshape
 
-layers = keras.layers
+from .expect import expect
+
+
+def _seeds(*seed: int | None) -> Callable[[], int | None]:
+    """A function whose calls give a seed for each layer, all of them fixed by one; None always if that is None."""
+    random = None if None in seed else np.random.default_rng(seed)
+    return lambda: random and int(random.integers(2**31))
 
 
 def _glorot(seed: int | None) -> Callable[[], keras.initializers.Initializer]:
-    """A fresh Glorot-uniform initialiser a layer, all of them fixed by one seed."""
-    if seed is None:
-        return keras.initializers.GlorotUniform
-    random = np.random.default_rng(seed)
-    return lambda: keras.initializers.GlorotUniform(seed=int(random.integers(2**31)))
-
-
-def _dropout(rate: float, seed: int | None) -> Callable[[], keras.layers.Dropout]:
-    """A fresh Dropout layer, its noise fixed by the same seed as the weights but drawn apart from them."""
-    if seed is None:
-        return lambda: layers.Dropout(rate)
-    random = np.random.default_rng([seed, 1])
-    return lambda: layers.Dropout(rate, seed=int(random.integers(2**31)))
+    """A fresh Glorot-uniform initialiser a layer."""
+    seeds = _seeds(seed)
+    return lambda: keras.initializers.GlorotUniform(seed=seeds())
 
 
 def dense_networks(
@@ -37,22 +34,22 @@ def dense_networks(
     seed: int | None,
 ) -> tuple[keras.Sequential, keras.Sequential]:
     """The encoder and the decoder of `vh.mlp_vae`, which explains the arguments."""
-    glorot, drop = _glorot(seed), _dropout(dropout, seed)
+    glorot, noise = _glorot(seed), _seeds(seed, 1)  # dropout is drawn apart from the weights
     outputs = (*image_shape[:-1], image_shape[-1] * outputs_per_channel)
 
-    def dense(units: int, **kwargs) -> keras.layers.Dense:
-        return layers.Dense(units, kernel_initializer=glorot(), **kwargs)
+    def dense(units: int, activation: str | None = None) -> Dense:
+        return Dense(units, activation=activation, kernel_initializer=glorot())
 
     def hidden_layers(sizes) -> Iterator[keras.layers.Layer]:
         for units in sizes:
-            yield dense(units, activation=activation)
+            yield dense(units, activation)
             if dropout:
-                yield drop()
+                yield Dropout(dropout, seed=noise())
 
-    first = [layers.Input(tuple(image_shape)), layers.Flatten()]
+    first = [Input(tuple(image_shape)), Flatten()]
     encoder = keras.Sequential([*first, *hidden_layers(hidden), dense(2 * latent_dim)], name="encoder")
-    last = [*hidden_layers(reversed(hidden)), dense(math.prod(outputs)), layers.Reshape(outputs)]
-    decoder = keras.Sequential([layers.Input((latent_dim,)), *last], name="decoder")
+    last = [*hidden_layers(reversed(hidden)), dense(math.prod(outputs)), Reshape(outputs)]
+    decoder = keras.Sequential([Input((latent_dim,)), *last], name="decoder")
     return encoder, decoder
 
 
@@ -66,36 +63,23 @@ def convolutional_networks(
     """
     height, width, channels = image_shape
     smallest = 2 ** (len(filters) + 1) - 1  # 'valid' 3×3 with stride 2 takes n to (n − 1) // 2, and needs n ≥ 3
-    if min(height, width) < smallest:
-        raise ValueError(
-            f"{len(filters)} layers halve the image {len(filters)} times: expected height and width of at least "
-            f"{smallest}, got {tuple(image_shape)}; use fewer filters."
-        )
+    halved = f"{len(filters)} layers halve the image {len(filters)} times: expected height and width of at least"
+    got = f"{halved} {smallest}, got {tuple(image_shape)}; use fewer filters."
+    expect(min(height, width) >= smallest, got)
     glorot, shrink = _glorot(seed), 2 ** len(filters)
     grid = (-(-height // shrink), -(-width // shrink), filters[0])
-    encoder = keras.Sequential(
-        [
-            layers.Input(tuple(image_shape)),
-            *(layers.Conv2D(f, 3, 2, activation="relu", kernel_initializer=glorot()) for f in filters),
-            layers.Flatten(),
-            layers.Dense(2 * latent_dim, kernel_initializer=glorot()),
-        ],
-        name="encoder",
-    )
-    decoder = keras.Sequential(
-        [
-            layers.Input((latent_dim,)),
-            layers.Dense(math.prod(grid), activation="relu", kernel_initializer=glorot()),
-            layers.Reshape(grid),
-            *(
-                layers.Conv2DTranspose(f, 3, 2, "same", activation="relu", kernel_initializer=glorot())
-                for f in reversed(filters)
-            ),
-            layers.Conv2DTranspose(channels * outputs_per_channel, 3, 1, "same", kernel_initializer=glorot()),
-        ],
-        name="decoder",
-    )
+
+    def convolution(kind, channels: int, stride: int, padding: str, activation: str | None) -> keras.layers.Layer:
+        return kind(channels, 3, stride, padding, activation=activation, kernel_initializer=glorot())
+
+    shrinking = [convolution(Conv2D, n, 2, "valid", "relu") for n in filters]
+    heads = Dense(2 * latent_dim, kernel_initializer=glorot())
+    encoder = keras.Sequential([Input(tuple(image_shape)), *shrinking, Flatten(), heads], name="encoder")
+    first = Dense(math.prod(grid), activation="relu", kernel_initializer=glorot())
+    growing = [convolution(Conv2DTranspose, n, 2, "same", "relu") for n in reversed(filters)]
+    last = convolution(Conv2DTranspose, channels * outputs_per_channel, 1, "same", None)
+    decoder = keras.Sequential([Input((latent_dim,)), first, Reshape(grid), *growing, last], name="decoder")
     more = (grid[0] * shrink - height, grid[1] * shrink - width)
     if any(more):  # an image that cannot be halved evenly is decoded larger, and cut
-        decoder.add(layers.Cropping2D(tuple((n // 2, n - n // 2) for n in more)))
+        decoder.add(Cropping2D(tuple((n // 2, n - n // 2) for n in more)))
     return encoder, decoder

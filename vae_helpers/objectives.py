@@ -14,6 +14,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from .expect import expect
+
 if TYPE_CHECKING:
     from .model import VAE
 
@@ -21,12 +23,12 @@ tfd = tfp.distributions
 _registered = keras.saving.register_keras_serializable(package="vae_helpers")
 
 
-def _draw(model: VAE, x: tf.Tensor, samples: int) -> tuple[tfd.Distribution, tf.Tensor, tf.Tensor]:
-    """q(z | x), z drawn from it [L, n, J] and log p(x | z) [L, n]: where every objective starts."""
-    if samples < 1:
-        raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
+def _draw(model: VAE, x: tf.Tensor, samples: int, fixed: bool = False) -> tuple[tfd.Distribution, tf.Tensor, tf.Tensor]:
+    """q(z | x), z drawn from it [L, n, J], held `fixed` or not, and log p(x | z) [L, n]: where all start."""
+    expect(samples >= 1, f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
     q = model.posterior(x)
     z = q.sample(samples, seed=model.next_seed())
+    z = tf.stop_gradient(z) if fixed else z
     return q, z, model.likelihood(z).log_prob(x)
 
 
@@ -112,11 +114,8 @@ def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
     average, takes no derivative of f in z, and has a variance that grows with f. Arguments, result and errors as for
     `sgvb_a`.
     """
-    if samples < 1:
-        raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
-    q = model.posterior(x)
-    z = tf.stop_gradient(q.sample(samples, seed=model.next_seed()))
-    log_likelihood, log_q = model.likelihood(z).log_prob(x), q.log_prob(z)
+    q, z, log_likelihood = _draw(model, x, samples, fixed=True)
+    log_q = q.log_prob(z)
     log_ratio = tf.stop_gradient(log_q) - model.prior.log_prob(z)
     value = log_likelihood - log_ratio
     model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))

@@ -6,140 +6,90 @@ executes the notebook (nbval) nobody watches, and a status line that only slow m
 difference: there is none.
 """
 
-from __future__ import annotations
-
-import itertools
+import contextlib
 import math
 import os
 import sys
 import time
+from datetime import timedelta
 
 import keras
 import tensorflow as tf
 
-try:
-    from IPython.core.getipython import get_ipython
-except ImportError:  # IPython is not needed to use the package from a script
-    get_ipython = lambda: None  # noqa: E731
-
-_display_numbers = itertools.count()
+_COLUMNS = {"loss": "train", "reconstruction": "reconstr.", "kl": "KL"}
+_COLUMNS |= {"val_loss": "test", "val_reconstruction": "reconstr.", "val_kl": "KL"}
 
 
 def _in_notebook() -> bool:
-    shell = get_ipython()
-    return shell is not None and getattr(shell, "kernel", None) is not None
-
-
-def _in_terminal() -> bool:
-    return getattr(sys.stdout, "isatty", lambda: False)()  # a logger need not have it, and a service has no stdout
+    ipython = sys.modules.get("IPython")  # a notebook has imported it, and a script need not have it
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
 
 
 def format_seconds(seconds: float) -> str:
     """Seconds as a reader's clock: `8 s`, `1:32`, `2:05:09`."""
     seconds = max(0, round(seconds))
-    minutes, seconds_left = divmod(seconds, 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes_left:02d}:{seconds_left:02d}"
-    return f"{minutes}:{seconds_left:02d}" if minutes else f"{seconds} s"
+    return f"{seconds} s" if seconds < 60 else str(timedelta(seconds=seconds)).lstrip("0:")
 
 
 def device_name() -> str:
     """What TensorFlow computes on here: `CPU, 2 cores`, or the names of the GPUs."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        details = (tf.config.experimental.get_device_details(gpu) for gpu in gpus)
-        return ", ".join(f"GPU {detail.get('device_name', number)}" for number, detail in enumerate(details))
+    gpus = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    names = [f"GPU {details.get('device_name', number)}" for number, details in enumerate(gpus)]
     # The cores this process may use: a container often has fewer than the machine.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"CPU, {cores} core{'s' if cores != 1 else ''}"
+    return ", ".join(names) or f"CPU, {cores} core{'s' if cores != 1 else ''}"
 
 
-class LiveText:
-    """Lines that stay, and one status line below them that replaces itself.
+class Progress(contextlib.AbstractContextManager):
+    """Lines that stay, and below them one status line that replaces itself: what is done, and the time left.
 
     In a notebook everything is one display updated in place. In a terminal the lines are printed and the status line is
     overwritten. Written to a file or a pipe, the lines appear and the status line does not.
-    """
-
-    def __init__(self, min_interval: float = 0.2):
-        self._lines: list[str] = []
-        self._status = ""
-        self._min_interval = min_interval
-        self._last_drawn = 0.0
-        self._display_id: str | None = None
-
-    def line(self, text: str) -> None:
-        """Adds a line that stays."""
-        self._lines.append(text)
-        if not _in_notebook():
-            self._erase_status()
-            print(text, flush=True)
-        self._draw()
-
-    def status(self, text: str) -> None:
-        """Replaces the status line, at most once every `min_interval` seconds."""
-        if _in_notebook() and "PYTEST_VERSION" in os.environ:
-            return
-        self._status = text
-        if time.monotonic() - self._last_drawn >= self._min_interval:
-            self._draw()
-
-    def close(self) -> None:
-        """Drops the status line. What `line` added stays."""
-        if not _in_notebook():
-            self._erase_status()
-        self._status = ""
-        if self._display_id is not None:
-            self._draw()
-
-    def _draw(self) -> None:
-        self._last_drawn = time.monotonic()
-        if _in_notebook():
-            from IPython.display import display, update_display
-
-            text = "\n".join([*self._lines, self._status] if self._status else self._lines)
-            if self._display_id is None:
-                self._display_id = f"vae-helpers-{next(_display_numbers)}"
-                display({"text/plain": text}, raw=True, display_id=self._display_id)
-            else:
-                update_display({"text/plain": text}, raw=True, display_id=self._display_id)
-        elif _in_terminal() and self._status:
-            print(f"\r\x1b[2K{self._status}", end="", flush=True)
-
-    def _erase_status(self) -> None:
-        if _in_terminal() and self._status:
-            print("\r\x1b[2K", end="", flush=True)
-
-
-class Progress:
-    """Counts work done out of `total` and shows the time left; silent for work that ends within `delay` seconds.
 
     Args:
         label: what is being done, e.g. `"log p(x)"`.
         total: how much there is to do.
-        delay: seconds before anything is shown, so that short work leaves no trace.
+        delay: seconds before a status is shown, so that short work leaves no trace.
 
     Use it as a context manager: the status line goes when the block ends, also by an error.
     """
 
     def __init__(self, label: str, total: float, delay: float = 2.0):
-        self._label, self._total, self._delay = label, total, delay
-        self._text = LiveText()
-        self._start = time.monotonic()
+        self.label, self.total, self._start, self._quiet_until = label, total, time.monotonic(), delay
+        self._lines, self._status, self._display = [], "", None
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._text.close()
+    def line(self, text: str) -> None:
+        """Adds a line that stays."""
+        self._lines.append(text)
+        self._draw(self._status, f"{text}\n")
 
     def update(self, done: float) -> None:
-        """Shows that `done` of `total` is done, and how much time is left."""
-        elapsed = time.monotonic() - self._start
-        if elapsed >= self._delay and done > 0:
-            left = format_seconds(elapsed * (self._total - done) / done)
-            self._text.status(f"{self._label}: {100 * done / self._total:3.0f}%, {left} left")
+        """Shows that `done` > 0 of `total` is done, and how much time is left, five times a second at most."""
+        elapsed, share = time.monotonic() - self._start, done / self.total
+        if elapsed >= self._quiet_until:
+            self._quiet_until = elapsed + 0.2
+            self._draw(f"{self.label}: {share:4.0%}, {format_seconds(elapsed / share - elapsed)} left")
+
+    def close(self, *exception) -> None:
+        """Drops the status line. What `line` added stays."""
+        self._draw("")
+
+    __exit__ = close
+
+    def _draw(self, status: str, line: str = "") -> None:
+        before, self._status = self._status, status
+        if _in_notebook():
+            lines = [*self._lines, status] if status and "PYTEST_VERSION" not in os.environ else self._lines
+            if self._display is not None:
+                self._display.update({"text/plain": "\n".join(lines)}, raw=True)
+            elif lines:
+                from IPython.display import display
+
+                self._display = display({"text/plain": "\n".join(lines)}, raw=True, display_id=True)
+        else:
+            # A logger need not have `isatty`, and a service has no stdout.
+            is_terminal = getattr(sys.stdout, "isatty", lambda: False)()
+            print(f"\r\x1b[2K{line}{status}" if is_terminal and (before or status) else line, end="", flush=True)
 
 
 class TrainingTable(keras.callbacks.Callback):
@@ -151,42 +101,30 @@ class TrainingTable(keras.callbacks.Callback):
     _has_named_device = False  # of the class: once a process
 
     def on_train_begin(self, logs=None):
-        self._text = LiveText()
-        self._every = max(1, math.ceil(self.params["epochs"] / 10))
-        self._begin, self._first, self._has_header = None, None, False
+        self._progress, self._first = Progress("training", self.params["epochs"], delay=0), None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._epoch_begin = epoch, time.monotonic()
-        if self._begin is None:
-            self._begin, self._first = self._epoch_begin, epoch
+        if self._first is None:  # a training that is resumed has some epochs behind it
+            self._first, self._progress.total = epoch, self.params["epochs"] - epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        epochs, steps = self.params["epochs"], self.params["steps"]
-        if steps:
-            done = self._epoch - self._first + (batch + 1) / steps
-            left = (time.monotonic() - self._begin) * (epochs - self._first - done) / done
-            self._text.status(
-                f"epoch {self._epoch + 1}/{epochs}, step {batch + 1}/{steps}, {format_seconds(left)} left"
-            )
+        if steps := self.params["steps"]:  # not known in the first epoch of a generator
+            self._progress.label = f"epoch {self._epoch + 1}/{self.params['epochs']}, step {batch + 1}/{steps}"
+            self._progress.update(self._epoch - self._first + (batch + 1) / steps)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = logs or {}
-        seconds = time.monotonic() - self._epoch_begin
-        cells = [(f"{'epoch':>5}", f"{epoch + 1:5d}")]
-        for prefix, who in (("", "train"), ("val_", "test")):
-            for key, name in (("loss", who), ("reconstruction", "reconstr."), ("kl", "KL")):
-                if prefix + key in logs:
-                    value = logs[prefix + key] * (-1 if key == "loss" else 1)  # what is maximised, not the loss
-                    cells.append((f"{name:>9}", f"{value:9.2f}"))
-        cells.append((f"{'seconds':>8}", f"{seconds:8.1f}"))
-        if not self._has_header:
+        epochs, shown = self.params["epochs"], [key for key in _COLUMNS if key in logs]
+        if epoch == self._first:
             if not TrainingTable._has_named_device:
-                self._text.line(f"trained on: {device_name()}")
+                self._progress.line(f"trained on: {device_name()}")
                 TrainingTable._has_named_device = True
-            self._text.line(" ".join(title for title, _ in cells))
-            self._has_header = True
-        if (epoch + 1) % self._every == 0 or epoch == self._first or epoch + 1 == self.params["epochs"]:
-            self._text.line(" ".join(value for _, value in cells))
+            self._progress.line(" ".join(["epoch", *(f"{_COLUMNS[key]:>9}" for key in shown), " seconds"]))
+        if (epoch + 1) % math.ceil(epochs / 10) == 0 or epoch in (self._first, epochs - 1):
+            # What is maximised, not the loss.
+            values = [f"{-logs[key] if key.endswith('loss') else logs[key]:9.2f}" for key in shown]
+            seconds = time.monotonic() - self._epoch_begin
+            self._progress.line(" ".join([f"{epoch + 1:5d}", *values, f"{seconds:8.1f}"]))
 
     def on_train_end(self, logs=None):
-        self._text.close()
+        self._progress.close()

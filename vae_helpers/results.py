@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .expect import expect
+
 _RELATIONS = {"≈": None, "<": operator.lt, ">": operator.gt, "≤": operator.le, "≥": operator.ge, "=": operator.eq}
 
 
@@ -36,35 +38,27 @@ def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float =
         >>> vh.check("the mean of the draws is μ", draws.mean(), 0.35, atol=0.001)
         ✓ the mean of the draws is μ: 0.350 ≈ 0.350
     """
-    if relation not in _RELATIONS:
-        raise ValueError(f"relation: expected one of {', '.join(_RELATIONS)}, got {relation!r}.")
-    if (relation == "≈") != (atol > 0 or rtol > 0):
-        raise ValueError(f"atol, rtol: expected a tolerance for ≈ and none for others, got {atol:g}, {rtol:g}.")
-    whole = all(np.issubdtype(np.asarray(side).dtype, np.integer) for side in (left, right))
+    expect(relation in _RELATIONS, f"relation: expected one of {', '.join(_RELATIONS)}, got {relation!r}.")
+    is_near = relation == "≈"
+    expect(is_near == (atol > 0 or rtol > 0), f"expected atol or rtol with ≈ and only there, got {atol:g}, {rtol:g}.")
+    is_whole = all(np.issubdtype(np.asarray(side).dtype, np.integer) for side in (left, right))
     left, right = np.broadcast_arrays(np.asarray(left, float), np.asarray(right, float))
-    if left.size == 0:
-        raise ValueError(f"{claim}: expected at least one number on each side, got an empty array.")
-    apart = np.abs(left - right)
-    if relation == "≈":
-        tolerance = atol + rtol * np.abs(right)
-        holds, badness = apart <= tolerance, apart - tolerance
-    else:
-        holds = _RELATIONS[relation](left, right)
-        badness = {"<": left - right, "≤": left - right, ">": right - left, "≥": right - left}.get(relation, apart)
-        tolerance = 1.0 if whole else 1e-3 * np.maximum(np.abs(left), np.abs(right))
-    tolerance = np.broadcast_to(tolerance, apart.shape)
+    expect(left.size > 0, f"{claim}: expected at least one number on each side, got an empty array.")
+    apart, allowed = np.abs(left - right), atol + rtol * np.abs(right)
+    holds = apart <= allowed if is_near else _RELATIONS[relation](left, right)
+    badness = {"<": left - right, "≤": left - right, ">": right - left, "≥": right - left}.get(
+        relation, apart - allowed
+    )
     # The entry that is nearest to failing, or fails most; NaN is the worst of all.
-    worst = np.unravel_index(np.argmax(np.where(np.isnan(badness), np.inf, badness)), apart.shape)
-    texts = [_rounded(side[worst], tolerance[worst]) for side in (left, right)]
-    if not holds.all():
-        where = [int(i) for i in worst]
-        one = "" if left.size == 1 else f" in {np.sum(~holds):,} of {left.size:,} entries, the worst at {where}"
-        allowed = f", {apart[worst]:.3g} apart where {tolerance[worst]:.3g} is allowed" if relation == "≈" else ""
-        raise AssertionError(
-            f"{claim}: expected {relation}, got {left[worst]:.8g} and {right[worst]:.8g}{allowed}{one}"
-        )
-    of = "" if left.size == 1 else f" (the worst of {left.size:,})"
-    print(f"✓ {claim}: {texts[0]} {relation} {texts[1]}{of}")
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(badness), np.inf, badness)), left.shape)
+    one, other = left[worst], right[worst]
+    tolerance = allowed[worst] if is_near else 1.0 if is_whole else 1e-3 * max(abs(one), abs(other))
+    entries = f" in {np.sum(~holds):,} of {left.size:,} entries, the worst at {[*map(int, worst)]}"
+    distance = f", {apart[worst]:.3g} apart where {tolerance:.3g} is allowed" if is_near else ""
+    found = f"got {one:.8g} and {other:.8g}{distance}{entries if left.size > 1 else ''}"
+    expect(holds.all(), f"{claim}: expected {relation}, {found}", AssertionError)
+    of = f" (the worst of {left.size:,})" if left.size > 1 else ""
+    print(f"✓ {claim}: {_rounded(one, tolerance)} {relation} {_rounded(other, tolerance)}{of}")
 
 
 def _rounded(value: float, tolerance: float) -> str:
@@ -73,9 +67,8 @@ def _rounded(value: float, tolerance: float) -> str:
         return "0"
     if not math.isfinite(value) or abs(value) < 1e-4 or tolerance <= 0:
         return f"{value:.2g}".replace("-", "−")
-    decimals = max(0, math.ceil(-math.log10(tolerance)))
-    size = math.floor(math.log10(abs(value)))
-    return f"{value:,.{min(decimals, max(0, 5 - size))}f}".replace("-", "−")
+    decimals = min(math.ceil(-math.log10(tolerance)), 5 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{max(0, decimals)}f}".replace("-", "−")
 
 
 def stored(name: str) -> list[dict[str, Any]]:
@@ -99,13 +92,10 @@ def results_folder() -> Path:
     Raises:
         FileNotFoundError: neither is there, as where the package was installed without the book.
     """
-    for start in (Path(__file__).parent, Path.cwd()):
-        for folder in (start, *start.parents):
-            if (folder / "experiments/results").is_dir():
-                return folder / "experiments/results"
-    raise FileNotFoundError(
-        f"No folder experiments/results above {Path.cwd()}: expected to run within a clone of the book's repository."
-    )
+    for folder in (*Path(__file__).parents, Path.cwd(), *Path.cwd().parents):
+        if (folder / "experiments/results").is_dir():
+            return folder / "experiments/results"
+    raise FileNotFoundError(f"No experiments/results above {Path.cwd()}: expected to run in a clone of the book.")
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -118,10 +108,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 class _Table(str):
     """Markdown that a notebook renders and `print` shows as it is."""
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    _repr_markdown_ = __repr__
+    __repr__ = _repr_markdown_ = str.__str__
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
@@ -143,21 +130,19 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) 
     """
     heads, rows = list(heads), [list(row) for row in rows]
     for number, row in enumerate(rows):
-        if len(row) != len(heads):
-            raise ValueError(f"Row {number}: expected {len(heads)} cells, one a head, got {len(row)}: {row}.")
+        expect(len(row) == len(heads), f"Row {number}: expected {len(heads)} cells, one a head, got {len(row)}: {row}.")
     texts = [[_cell(cell, digits) for cell in row] for row in rows]
-    right = [column and all(text[:1] in "−+0123456789" for text in column) for column in zip(*texts, strict=True)]
-    rules = ["---:" if to_the_right else "---" for to_the_right in (right or [False] * len(heads))]
+    columns = zip(*texts, strict=True) if texts else [["no rows"]] * len(heads)
+    rules = ["---:" if all(text[:1] in "−+0123456789" for text in column) else "---" for column in columns]
     return _Table("\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rules, *texts)))
 
 
 def _cell(value: Any, digits: int) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, (int, np.integer)):
-        return f"{value:,}".replace("-", "−")
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.{digits}f}".replace("-", "−")
+    if np.ndim(value) == 0:
+        form = "," if isinstance(value, (int, np.integer)) else f".{digits}f"
+        return f"{value:{form}}".replace("-", "−")
     mean, error = value
     digits += 0 < error < 0.5 * 10**-digits
     return _cell(float(mean), digits) + ("" if math.isnan(error) else f" ± {error:.{digits}f}")

@@ -18,8 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .callbacks import Resume, StartAtTheCountedEpoch, StopWhenNotFinite, common_steps
+from .callbacks import Resume, StopWhenNotFinite, common_steps
 from .data import epoch_counter
+from .expect import expect
 from .images import check_images, watched
 from .progress import TrainingTable
 
@@ -73,9 +74,7 @@ class ObjectiveTrainer(keras.Model):
         Raises:
             ValueError: another name.
         """
-        unknown = set(terms) - {"reconstruction", "kl"}
-        if unknown:
-            raise ValueError(f"report takes reconstruction and kl, got {', '.join(sorted(unknown))}.")
+        expect(terms.keys() <= {"reconstruction", "kl"}, f"report takes reconstruction and kl, got {', '.join(terms)}.")
         self._step.terms.update(terms)
 
     @contextlib.contextmanager
@@ -121,22 +120,16 @@ class ObjectiveTrainer(keras.Model):
             **kwargs: `run_eagerly`, `auto_scale_loss`: as in Keras.
 
         Raises:
-            TypeError: `objective` is no function, or an argument of Keras's that means nothing here (`loss`,
-                `metrics`, …).
-            ValueError: no objective was given, or `samples` is below 1.
+            TypeError: no objective was given, or it is no function, or an argument of Keras's that means nothing here
+                (`loss`, `metrics`, …).
+            ValueError: `samples` is below 1.
         """
-        if objective is None or not callable(objective):
-            raise (ValueError if objective is None else TypeError)(
-                "compile needs an objective, a function of (model, x, samples): expected for example "
-                f"objective=vh.sgvb_b, got {objective!r}."
-            )
-        if samples < 1:
-            raise ValueError(f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
-        if unknown := set(kwargs) - {"run_eagerly", "auto_scale_loss"}:
-            raise TypeError(
-                f"compile got {', '.join(sorted(unknown))}: what is trained is the objective alone. Log more with "
-                "model.report in an objective, or measure with a callback."
-            )
+        example = "compile needs an objective, a function of (model, x, samples): expected for example objective="
+        expect(callable(objective), f"{example}vh.sgvb_b, got {objective!r}.", TypeError)
+        expect(samples >= 1, f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
+        unknown = ", ".join(sorted(kwargs.keys() - {"run_eagerly", "auto_scale_loss"}))
+        instead = "Log more with model.report in an objective, or measure with a callback."
+        expect(not unknown, f"compile got {unknown}: what is trained is the objective alone. {instead}", TypeError)
         if jit_compile == "auto":
             jit_compile = self.prefers_xla
         self.objective, self.samples = objective, samples
@@ -152,8 +145,8 @@ class ObjectiveTrainer(keras.Model):
         """
         if self.distribute_strategy.num_replicas_in_sync > 1:
             return False
-        has_convolution = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
-        return bool(tf.config.list_physical_devices("GPU")) or not has_convolution
+        convolves = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
+        return not convolves or bool(tf.config.list_physical_devices("GPU"))
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """Trains as `keras.Model.fit` does; images have no labels, so `y` stays empty.
@@ -184,22 +177,21 @@ class ObjectiveTrainer(keras.Model):
         if isinstance(x, (tf.data.Dataset, Iterator)):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         kwargs["validation_data"] = _images_alone(kwargs.get("validation_data"))
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            own = [*callbacks] if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
-            own.sort(key=lambda callback: isinstance(callback, Resume))  # it keeps what the others have done
-            for callback in own:
-                if isinstance(callback, Resume):
-                    callback.others = [other for other in own if other is not callback]
-            # Keras would round a given number of steps up to whole executions: then it is one step an execution.
-            counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
-            self._choose_steps(None if counted else x, batch_size, own)
-            callbacks = [*own, StopWhenNotFinite()]
-            if counter is not None:
-                callbacks.append(StartAtTheCountedEpoch(counter))
-            if verbose == "auto":
-                callbacks.append(TrainingTable())
-        verbose = 0 if verbose == "auto" else verbose
-        return super().fit(x, None, batch_size, epochs, verbose, callbacks, **kwargs)
+        own = [callback for callback in keras.tree.flatten(callbacks) if callback]
+        own.sort(key=lambda callback: isinstance(callback, Resume))  # it keeps what the others have done
+        if own and isinstance(own[-1], Resume):
+            own[-1].others = own[:-1]
+        # Keras would round a given number of steps up to whole executions: then it is one step an execution.
+        counted = kwargs.get("steps_per_epoch") is not None or kwargs.get("validation_steps") is not None
+        self._choose_steps(None if counted else x, batch_size, own)
+        ours = [StopWhenNotFinite()]
+        if counter is not None:
+            # Under a distribution strategy Keras looks at a batch before it trains: that is no epoch of `vh.batches`.
+            before = counter.numpy()
+            ours.append(keras.callbacks.LambdaCallback(on_train_begin=lambda logs: counter.assign(before)))
+        if verbose == "auto":
+            ours, verbose = [*ours, TrainingTable()], 0
+        return super().fit(x, None, batch_size, epochs, verbose, [*own, *ours], **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose=0, **kwargs):
         """As `keras.Model.evaluate`: loss, reconstruction and KL, nats per image, and the same errors as from `fit`.
@@ -273,15 +265,15 @@ class ObjectiveTrainer(keras.Model):
         """Lets 20 times an epoch return to Python, or as often as a callback asks, unless `compile` was told."""
         if not self._chooses_steps:
             return
-        steps = 1
+        epoch = 0
         if isinstance(x, tf.data.Dataset):
             epoch = int(x.cardinality())  # negative when unknown
-        else:
-            epoch = math.ceil(len(x) / (batch_size or 32)) if isinstance(x, (np.ndarray, tf.Tensor)) else 0
-        alone = self.distribute_strategy.num_replicas_in_sync == 1  # else Keras 3.15 stops with an error on CPUs
-        if x is not None and alone and not self.run_eagerly:
-            most, common = max(1, epoch // 20), common_steps(callbacks)
-            steps = max(n for n in range(1, most + 1) if common % n == 0)
+        elif isinstance(x, (np.ndarray, tf.Tensor)):
+            epoch = math.ceil(len(x) / (batch_size or 32))
+        if self.run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1:
+            epoch = 0  # on several CPUs Keras 3.15 stops with an error
+        common = common_steps(callbacks)
+        steps = max(n for n in range(1, max(1, epoch // 20) + 1) if common % n == 0)
         if steps != self.steps_per_execution:
             self.steps_per_execution, self.train_function, self.test_function = steps, None, None
 
@@ -332,8 +324,8 @@ class ObjectiveTrainer(keras.Model):
         Raises:
             ValueError: another ending.
         """
-        if not str(filepath).endswith(".keras"):
-            raise ValueError(f"{filepath}: expected a name that ends in .keras (HDF5 cannot hold this model).")
+        wrong = f"{filepath}: expected a name that ends in .keras (HDF5 cannot hold this model)."
+        expect(str(filepath).endswith(".keras"), wrong)
         super().save(filepath, *args, **kwargs)
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -343,18 +335,13 @@ class ObjectiveTrainer(keras.Model):
         try:
             objective = keras.saving.serialize_keras_object(self.objective)
         except (TypeError, ValueError):
-            warnings.warn(
-                f"The objective {self.objective!r} cannot be saved: compile the loaded model again. A function with a "
-                "name, registered by keras.saving.register_keras_serializable, can be.",
-                stacklevel=2,
-            )
+            can = "A function with a name, registered by keras.saving.register_keras_serializable, can be."
+            lost = f"The objective {self.objective!r} cannot be saved: compile the loaded model again."
+            warnings.warn(f"{lost} {can}", stacklevel=2)
             return None
-        return {
-            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "objective": objective,
-            "samples": self.samples,
-            "steps_per_execution": "auto" if self._chooses_steps else self.steps_per_execution,
-        }
+        optimizer = keras.saving.serialize_keras_object(self.optimizer)
+        steps = "auto" if self._chooses_steps else self.steps_per_execution
+        return {"optimizer": optimizer, "objective": objective, "samples": self.samples, "steps_per_execution": steps}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """What loading calls: compiles as the saved model was, and makes room for the optimiser's state."""
@@ -380,8 +367,8 @@ class ObjectiveTrainer(keras.Model):
 
 def _refuse_labels_and_weights(method: str, y, sample_weight=None, class_weight=None, **_) -> None:
     given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
-    if given := [name for name, value in given.items() if value is not None]:
-        raise ValueError(f"The objective is of images alone: expected {method}(x), got {', '.join(given)} as well.")
+    given = ", ".join(name for name, value in given.items() if value is not None)
+    expect(not given, f"The objective is of images alone: expected {method}(x), got {given} as well.")
 
 
 def _images_alone(x):
