@@ -434,6 +434,16 @@ vh.check(
     3,
     relation="<",
 )
+apart = np.stack(
+    [np.subtract(found["B"], found[name]) for name in ("A", "path")]
+)
+error = apart.std(axis=2) / np.sqrt(len(noise))
+vh.check(
+    "the three have the same mean, in standard errors",
+    np.abs(apart.mean(axis=2)) / error,
+    4,
+    relation="<",
+)
 vh.check(
     "and Var(Δ) of (4.2)",
     errors_off(delta(mu, sigma, noise), variance_of_delta(mu, sigma)),
@@ -1682,9 +1692,7 @@ def distance_over_noise(one, other, draws):
     squared = sum(
         np.sum((mean[p] - other_mean[p]) ** 2) for p in of_encoder
     )
-    noise = sum(
-        np.sum(variance[p] + other_variance[p]) for p in of_encoder
-    )
+    noise = sum(np.sum(variance[p] + other_variance[p]) for p in of_encoder)
     return squared * draws / noise
 
 
