@@ -74,7 +74,8 @@ def resident() -> float:
 def one_way(name: str, film: Path, folder: Path) -> dict:
     """Runs in a child process: time, peak memory above what was in use before, size of the file."""
     with np.load(film) as stored:
-        labels, snapshots = stored["labels"], animation.snapshots_from(stored)
+        columns = [stored[name] for name in animation.Snapshot._fields]
+        labels, snapshots = stored["labels"], [animation.Snapshot(*row) for row in zip(*columns, strict=True)]
     path, before = folder / f"{name}.gif", resident()
     start = time.process_time()
     {"published": published, "ours": ours}[name](snapshots, labels, folder, path)
@@ -100,7 +101,8 @@ def drawing_and_writing(images: vh.ImageData, x_test: np.ndarray) -> dict:
     found: dict[str, list[dict]] = {"published": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder, "film.npz")
-        arrays = {name: values[1:] for name, values in latents.as_arrays().items()}
+        columns = map(np.array, zip(*latents.snapshots[1:], strict=True))
+        arrays = dict(zip(animation.Snapshot._fields, columns, strict=True))
         assert len(arrays["values"]) == FRAMES
         np.savez(film, labels=images.test_labels, **arrays)
         for _ in range(FILM_ROUNDS):

@@ -32,6 +32,7 @@ import tensorflow as tf
 from machine import processor
 from PIL import Image
 
+from vae_helpers.animation import Snapshot
 from vae_helpers.data import BINARIZATIONS
 
 RESULTS = Path(__file__).parent / "results"
@@ -327,7 +328,8 @@ def main() -> None:
             model, measured = train_and_evaluate(run, seed, film)
             result |= measured | {"provenance": begun}
             for collected in film:
-                np.savez_compressed(path.with_suffix(".npz"), **collected.as_arrays())
+                columns = map(np.array, zip(*collected.snapshots, strict=True))
+                np.savez_compressed(path.with_suffix(".npz"), **dict(zip(Snapshot._fields, columns, strict=True)))
             if run.pictures and seed == run.seeds[0]:
                 pictures(model, held_out(run.load(), run.binarization)).save(path.with_suffix(".png"))
             if run.weights and seed == run.seeds[0]:

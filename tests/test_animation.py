@@ -113,7 +113,9 @@ def test_steps_between_snapshots_run_at_once(images, x):
         latents, samples = vh.LatentFrames(x[:2], every=6), vh.SampleFrames(x[:2])
         training = vh.batches(np.tile(images, (14, 1, 1, 1)), 10, seed=0)  # 84 steps, of which 4 are a twentieth
         model.fit(training, callbacks=[latents, samples], verbose=0)
-        films.append([s for each in (latents, samples) for column in each.as_arrays().values() for s in column.ravel()])
+        films.append(
+            [s for each in (latents, samples) for row in each.snapshots for s in (*row[:4], *row.values.ravel())]
+        )
     assert model.steps_per_execution == 3
     np.testing.assert_array_equal(*films)
     model.fit(training, callbacks=[samples], verbose=0)  # looks at epochs alone
@@ -173,9 +175,10 @@ def test_an_interrupted_training_leaves_what_was_collected(model, images, x, tmp
 def test_snapshots_survive_a_file(model, images, x, tmp_path):
     samples = vh.SampleFrames(x[:1], samples=2)
     model.fit(vh.batches(images, 20), epochs=2, callbacks=[samples], verbose=0)
-    np.savez_compressed(tmp_path / "film.npz", **samples.as_arrays())
+    columns = map(np.array, zip(*samples.snapshots, strict=True))
+    np.savez_compressed(tmp_path / "film.npz", **dict(zip(Snapshot._fields, columns, strict=True)))
     with np.load(tmp_path / "film.npz") as stored:
-        loaded = animation.snapshots_from(stored)
+        loaded = [Snapshot(*row) for row in zip(*map(stored.get, Snapshot._fields), strict=True)]
     assert [s.caption for s in loaded] == [s.caption for s in samples.snapshots]
     np.testing.assert_array_equal(loaded[-1].values, samples.snapshots[-1].values)
 
@@ -414,7 +417,7 @@ def test_a_stage_draws_once_what_does_not_move():
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ending", "unit"), [(".gif", 10), (".png", 1), (".webp", 1)])
+@pytest.mark.parametrize(("ending", "unit"), [(".gif", 10), (".png", 1)])
 def test_a_film_decodes_to_its_frames_and_times(tmp_path, ending, unit):
     strip = film_strip(25)
     path = vh.write_animation(strip, tmp_path / f"film{ending}", fps=15, hold_last=0.5)
@@ -430,7 +433,7 @@ def test_a_film_decodes_to_its_frames_and_times(tmp_path, ending, unit):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-@pytest.mark.parametrize("ending", [".gif", ".png", ".webp"])
+@pytest.mark.parametrize("ending", [".gif", ".png"])
 def test_moving_dots_leave_no_trace(tmp_path, ending):
     """Dots of all colours jump about: each frame must decode to itself, whatever stood there before."""
     rng = np.random.default_rng(0)
@@ -443,7 +446,20 @@ def test_moving_dots_leave_no_trace(tmp_path, ending):
         np.testing.assert_allclose(frame, original, atol=3)
 
 
-@pytest.mark.parametrize("ending", [".gif", ".png", ".webp"])
+@pytest.mark.parametrize("ending", [".gif", ".png"])
+@pytest.mark.parametrize("level", [0, 255])
+def test_dots_that_stood_still_and_vanish_leave_no_trace(tmp_path, ending, level):
+    """Into black or into white, far from what moved before."""
+    strip = [np.full((12, 30, 3), level, np.uint8) for _ in range(4)]
+    for number, frame in enumerate(strip):
+        frame[2, number] = 255 * COLORS[1]
+        frame[9, 20] = level if number > 1 else 255 - level
+    frames, _ = decode(vh.write_animation(strip, tmp_path / f"film{ending}"))
+    for frame, original in zip(frames, strip, strict=True):
+        np.testing.assert_allclose(frame, original, atol=3)
+
+
+@pytest.mark.parametrize("ending", [".gif", ".png"])
 def test_what_stands_still_does_not_flicker(tmp_path, ending):
     """More colours than a GIF has: one palette for the film, and no dithering."""
     rng = np.random.default_rng(0)
@@ -457,7 +473,7 @@ def test_what_stands_still_does_not_flicker(tmp_path, ending):
     assert np.abs(frames[0].astype(int) - strip[0]).mean() < 16
 
 
-@pytest.mark.parametrize("ending", [".gif", ".png", ".webp"])
+@pytest.mark.parametrize("ending", [".gif", ".png"])
 def test_grey_levels_come_back_as_they_are(tmp_path, ending):
     """The most usual frames of all, uint8 from 0 to 255, with no argument set; also as [H, W, 1]."""
     ramp = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
@@ -473,28 +489,6 @@ def test_an_animated_png_begins_with_its_last_frame_for_viewers_that_show_one(tm
     path = vh.write_animation(strip, tmp_path / "film.png")
     with Image.open(path) as film:
         np.testing.assert_allclose(np.asarray(film.convert("RGB")), strip[-1], atol=3)
-
-
-def test_an_mp4_decodes_to_its_frames(tmp_path, capfd):
-    pytest.importorskip("imageio_ffmpeg", reason="MP4 needs imageio-ffmpeg")
-    import imageio.v3 as iio
-
-    strip = [frame.repeat(4, axis=0).repeat(4, axis=1) for frame in film_strip()]
-    path = vh.write_animation(strip, tmp_path / "film.mp4", fps=10, hold_last=0.3)
-    film = iio.imread(path, plugin="FFMPEG")
-    assert film.shape == (8, 80, 120, 3)
-    assert np.abs(film[0].astype(int) - strip[0]).mean() < 3
-    # Players ask for even sizes: a white line is added.
-    path = vh.write_animation([frame[1:, 1:] for frame in strip], tmp_path / "odd.mp4")
-    assert iio.imread(path, plugin="FFMPEG").shape[1:] == (80, 120, 3)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_without_the_encoder_mp4_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install .imageio.ffmpeg"):
-        vh.write_animation(film_strip(), tmp_path / "film.mp4")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_floats_and_colours_are_written_too(tmp_path):
@@ -525,9 +519,9 @@ BAD_FRAMES = {
         ValueError,
         r"Frame 1: expected shape \[4, 4\] of frame 0",
     ),
-    "large": ([np.full((4, 4), 1.5)], ValueError, "between 0 and 1"),
-    "negative": ([np.full((4, 4), -0.1)], ValueError, "between 0 and 1"),
-    "nan": ([np.full((4, 4), np.nan)], ValueError, "between 0 and 1"),
+    "large": ([np.full((4, 4), 1.5)], ValueError, r"within \[0, 1\]"),
+    "negative": ([np.full((4, 4), -0.1)], ValueError, r"within \[0, 1\]"),
+    "nan": ([np.full((4, 4), np.nan)], ValueError, r"within \[0, 1\]"),
     "integers": ([np.zeros((4, 4), np.int64)], TypeError, "expected uint8"),
     "empty": ([np.zeros((0, 4))], ValueError, r"expected shape \[H, W\]"),
     "channels": ([np.zeros((4, 4, 2))], ValueError, r"expected shape \[H, W\]"),
@@ -556,7 +550,7 @@ def test_the_last_frame_stays_for_a_real_time(tmp_path, seconds):
         vh.write_gif(film_strip(), tmp_path / "film.gif", hold_last=seconds)
 
 
-@pytest.mark.parametrize("ending", [".gif", ".png", ".webp"])
+@pytest.mark.parametrize("ending", [".gif", ".png"])
 @pytest.mark.parametrize("change", [{"hold_last": 2e20}, {"hold_last": 1e300}])
 def test_a_film_that_a_format_does_not_hold_is_refused(tmp_path, ending, change):
     with pytest.raises(ValueError, match=r"does not hold this film: .*655.35 seconds .*got hold_last=\de\+"):
@@ -579,7 +573,7 @@ def test_a_gif_counts_to_655_seconds(tmp_path):
 
 
 def test_the_ending_names_the_format(tmp_path):
-    with pytest.raises(ValueError, match=r"film.avi: expected a name that ends in .gif, .png, .webp or .mp4"):
+    with pytest.raises(ValueError, match=r"film.avi: expected a name that ends in .gif or .png"):
         vh.write_animation(film_strip(), tmp_path / "film.avi")
     with pytest.raises(ValueError, match=r"film.png: expected a name that ends in .gif"):
         vh.write_gif(film_strip(), tmp_path / "film.png")

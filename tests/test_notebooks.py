@@ -23,7 +23,7 @@ KINDS = {"check", "plumbing", "exercise", "solution"}
 # Beside the kinds. `exact`: every digit is the same on any machine; `hide-input` stands on the Colab cell alone.
 TAGS = KINDS | {"exact", "nbval-ignore-output", "nbval-skip", "hide-input"}
 
-LARGEST_PAGE = {"05_animations": 5 * 2**20}  # bytes; 1.5 MB for the others
+LARGEST_PAGE = {"05_animations": 2e6}  # bytes; 1.5 MB for the others
 MOST_IGNORED = 0.5  # share of code cells whose output nbval may leave uncompared
 WIDEST = 76  # characters of a code line
 

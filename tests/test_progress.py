@@ -179,3 +179,16 @@ def test_the_report_is_what_the_status_page_reads(capsys, clock):
     report_page(time.monotonic() - 90)
     minutes, memory, *versions = REPORT.search(capsys.readouterr().out).groups()
     assert minutes == "1.5" and 0 < float(memory) < 64 and versions == [tf.__version__, keras.__version__]
+
+
+def test_under_nbval_a_status_sends_no_message(monkeypatch):
+    """A thousand unread messages are more than its socket holds: the one that says that the cell has ended is lost."""
+    sent = []
+    monkeypatch.setattr("vae_helpers.progress._in_notebook", lambda: True)
+    monkeypatch.setenv("PYTEST_VERSION", "9")
+    monkeypatch.setattr("IPython.display.display", lambda *data, **_: sent.append(data))
+    with Progress("log p(x)", total=100, delay=0) as work:
+        for number in range(1, 100):
+            work._quiet_until = 0
+            work.update(number)
+    assert not sent

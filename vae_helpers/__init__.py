@@ -20,7 +20,8 @@ from .figures import (
     plot_reconstructions,
     use_book_style,
 )
-from .model import VAE, conv_vae, mlp_vae
+from .model import VAE
+from .networks import conv_vae, mlp_vae
 from .objectives import iwae, iwae_doubly_reparameterized, score_function, sgvb_a, sgvb_b, sticking_the_landing
 from .report import peak_memory, report_page
 from .results import check, mean_and_error, stored, table

@@ -10,25 +10,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-@contextlib.contextmanager
-def _startup_lines_hidden():
-    """TensorFlow's C++ core greets file descriptor 2 while it loads, below anything Python can filter."""
-    try:
+with contextlib.ExitStack() as _restored:
+    # TensorFlow's C++ core greets file descriptor 2 while it loads, below anything Python can filter.
+    # Where there is no usable stderr (a GUI, a daemon) there is nothing to hide.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
         sys.stderr.flush()
-        saved = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # no usable stderr (a GUI, a daemon): nothing to hide
-        yield
-        return
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-with _startup_lines_hidden():
+        _saved = os.dup(2)
+        _restored.callback(os.close, _saved)
+        with open(os.devnull, "w") as _devnull:
+            os.dup2(_devnull.fileno(), 2)
+        _restored.callback(os.dup2, _saved, 2)  # the last callback is the first to run
     import tensorflow
 
     _gpus = tensorflow.config.list_physical_devices("GPU")  # the first look for one is greeted too

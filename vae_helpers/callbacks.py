@@ -7,7 +7,6 @@ import math
 import os
 import pickle
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -20,18 +19,18 @@ from .files import replacing
 _STEP_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 
-def common_steps(callbacks: Iterable[keras.callbacks.Callback]) -> int:
+def common_steps(callbacks: list[keras.callbacks.Callback]) -> int:
     """How many training steps may run at once, or any divisor of that, if callbacks are to see what they want; 0: any.
 
     A callback that does something at steps sees each of them, unless its attribute `steps_between` says otherwise: each
     so many steps of an epoch, or 0 if it only counts them.
     """
-    result = 0
-    for callback in callbacks:
+
+    def sees_steps(callback: keras.callbacks.Callback) -> bool:
         hooks = ((getattr(callback, name), getattr(keras.callbacks.Callback, name)) for name in _STEP_HOOKS)
-        if any(getattr(hook, "__func__", hook) is not base for hook, base in hooks):
-            result = math.gcd(result, getattr(callback, "steps_between", 1))
-    return result
+        return any(getattr(hook, "__func__", hook) is not base for hook, base in hooks)
+
+    return math.gcd(*(getattr(callback, "steps_between", 1) for callback in callbacks if sees_steps(callback)))
 
 
 class StopWhenNotFinite(keras.callbacks.Callback):
@@ -42,9 +41,8 @@ class StopWhenNotFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         loss = float((logs or {}).get("loss", 0.0))
-        what = f"The loss became {loss} in epoch {self._epoch + 1}, by step {batch + 1}: expected a finite number."
-        do = "Lower the learning rate, check the images (vh.binarize gives values in [0, 1]), or take another seed."
-        expect(math.isfinite(loss), f"{what} {do}", FloatingPointError)
+        got = f"Expected a finite loss, got {loss} in epoch {self._epoch + 1}, by step {batch + 1}"
+        expect(math.isfinite(loss), f"{got}: check the images, learning rate and seed.", FloatingPointError)
 
 
 class Resume(keras.callbacks.Callback):
@@ -74,8 +72,7 @@ class Resume(keras.callbacks.Callback):
     def __init__(self, folder: str | os.PathLike, training: tf.data.Dataset):
         super().__init__()
         self._counter = epoch_counter(training)
-        needs = "Resume needs the dataset that vh.batches returns, which counts its epochs: expected"
-        got = f"{needs} Resume(folder, vh.batches(...)), got {type(training).__name__}."
+        got = f"training: expected Resume(folder, vh.batches(...)), which counts epochs, got {type(training).__name__}."
         expect(self._counter is not None, got, TypeError)
         self._file, self.others = Path(folder) / "resume.pickle", []
 
@@ -88,7 +85,7 @@ class Resume(keras.callbacks.Callback):
         for unfinished in self._file.parent.glob(f".{self._file.name}-*"):
             shutil.rmtree(unfinished)
         self.model.optimizer.build(self.model.trainable_variables)  # else it would have no state yet
-        self._at_the_start = [_state_of(callback) for callback in self.others]
+        self._at_the_start = [(callback, _state_of(callback)) for callback in self.others]
         if not self._file.exists():
             return
         kept = pickle.loads(self._file.read_bytes())
@@ -106,10 +103,7 @@ class Resume(keras.callbacks.Callback):
         self._counter.assign(epoch - 1)  # the next iteration counts one up
 
     def on_epoch_end(self, epoch, logs=None):
-        callbacks = [
-            (type(callback).__name__, dict(_state_of(callback).items() - before.items()))
-            for callback, before in zip(self.others, self._at_the_start, strict=True)
-        ]
+        callbacks = [(type(c).__name__, dict(_state_of(c).items() - old.items())) for c, old in self._at_the_start]
         variables = [variable.numpy() for variable in self._variables()]
         with replacing(self._file) as part:
             part.write_bytes(pickle.dumps({"epochs": epoch + 1, "variables": variables, "callbacks": callbacks}))

@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from .expect import expect
 from .images import as_model_input, check_images
 from .model import VAE
 from .objectives import sgvb_b
 from .progress import Progress
-
-tfd = tfp.distributions
 
 
 def _chunks(model: VAE, x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
@@ -45,12 +43,9 @@ def elbo(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 1, objective: Cal
     Raises:
         ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
-    seeds = keras.random.SeedGenerator(seed)
-    total = 0.0
-    for chunk in _chunks(model, x, max(1, 2000 // max(1, samples))):
-        with model.using(seeds):
-            total += float(tf.reduce_sum(objective(model, chunk, samples)))
-    return total / len(x)
+    chunks = _chunks(model, x, max(1, 2000 // max(1, samples)))
+    with model.using(keras.random.SeedGenerator(seed)):
+        return sum(float(tf.reduce_sum(objective(model, chunk, samples))) for chunk in chunks) / len(x)
 
 
 def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, seed: int = 0) -> np.ndarray:
@@ -73,7 +68,6 @@ def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, se
         ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
     expect(samples >= 1, f"samples: expected at least 1, got {samples}.")
-    per_round = min(samples, 10)  # 2,500 decoded images at a time: enough to fill the cores, small in memory
     seeds = keras.random.SeedGenerator(seed)
 
     @tf.function(jit_compile=model.prefers_xla)
@@ -84,14 +78,13 @@ def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, se
             log_weights = model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)  # [n, chunk]
         return tf.reduce_logsumexp(tf.concat([running[None], log_weights], axis=0), axis=0)
 
-    rounds, rest = divmod(samples, per_round)
     results = []
     with Progress("log p(x)", total=len(x)) as progress:
         for chunk in _chunks(model, x, 250):
             normal = model.posterior(chunk).distribution
             running = tf.fill([len(chunk)], -np.inf)
-            for n in [per_round] * rounds + [rest] * (rest > 0):
-                running = add_round(running, chunk, normal.loc, normal.scale, n)
+            for drawn in range(0, samples, 10):  # 2,500 decoded images at a time: they fill the cores, not the memory
+                running = add_round(running, chunk, normal.loc, normal.scale, min(10, samples - drawn))
             results.append(running.numpy() - math.log(samples))
             progress.update(sum(map(len, results)))
     return np.concatenate(results)
@@ -121,7 +114,6 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
     expect(model.latent_dim == 2 and model.likelihood_name != "gaussian", f"{needs}, {got}")
     chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk in _chunks(model, x, 5000)]
     side = np.linspace(-limit, limit, points, dtype=np.float32)
-    log_area = 2 * math.log(2 * limit / (points - 1))
     black = tf.zeros(model.image_shape)
 
     @tf.function(jit_compile=model.prefers_xla)
@@ -129,7 +121,7 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
         p_x_given_z = model.likelihood(z)
         logits = tf.reshape(p_x_given_z.distribution.logits_parameter(), [len(z), -1])
         # log p(x | z) = x · logits + log p(0 | z), for both likelihoods.
-        return logits, p_x_given_z.log_prob(black) + model.prior.log_prob(z) + log_area
+        return logits, p_x_given_z.log_prob(black) + model.prior.log_prob(z) + 2 * math.log(2 * limit / (points - 1))
 
     @tf.function
     def add_row(running, chunk, logits, offset):
@@ -146,8 +138,7 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
 
 
 def _posteriors(model: VAE, x: np.ndarray | tf.Tensor) -> Iterator[tfd.Distribution]:
-    for chunk in _chunks(model, x, 2000):
-        yield model.posterior(chunk)
+    return (model.posterior(chunk) for chunk in _chunks(model, x, 2000))
 
 
 def kl_per_dimension(model: VAE, x: np.ndarray | tf.Tensor) -> np.ndarray:

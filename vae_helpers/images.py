@@ -22,9 +22,8 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
         TypeError: another dtype.  ValueError: another shape, no image at all, a value outside [0, 1] or NaN.
     """
     images = np.asarray(images)
-    advice = 'convert with .astype("float32") after scaling to [0, 1], or with .astype("uint8") for 0 to 255'
-    message = f"expected uint8 grey levels or float32 within [0, 1], got {images.dtype}; {advice}"
-    expect(images.dtype in (np.uint8, np.float32), f"{name}: {message}", TypeError)
+    needs = f"uint8 grey levels or float32 within [0, 1], got {images.dtype}; scale, then .astype('float32')"
+    expect(images.dtype in (np.uint8, np.float32), f"{name}: expected {needs}", TypeError)
     advice = "add the channel with [..., None], the batch axis with [None], or unflatten with .reshape(-1, H, W, C)"
     expect(images.ndim == 4, f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
     expect(images.size > 0, f"{name}: expected at least one image, got shape {list(images.shape)}; check the slice")

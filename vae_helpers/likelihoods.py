@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from .expect import expect
-
-tfd = tfp.distributions
-_Entry = TypeVar("_Entry")
 
 
 class Likelihood(NamedTuple):
@@ -47,7 +44,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
 }
 
 
-def choose(table: dict[str, _Entry], name: str, what: str) -> _Entry:
+def choose(table: dict[str, Any], name: str, what: str) -> Any:
     """The entry of `table` that is called `name`; ValueError with the known names for any other."""
     expect(name in table, f"Unknown {what} {name!r}: expected one of {', '.join(sorted(table))}.")
     return table[name]

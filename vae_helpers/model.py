@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from .expect import expect
 from .images import as_model_input
 from .likelihoods import LIKELIHOODS, Likelihood, choose
-from .networks import convolutional_networks, dense_networks
 from .training import ObjectiveTrainer
-
-tfd = tfp.distributions
 
 # σ from what the encoder puts out. Softplus can reach zero in float32, and log 0 is −∞: hence the 1e-8.
 SCALES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -110,11 +107,9 @@ class VAE(ObjectiveTrainer):
             ValueError: the last axis is not J long.
         """
         z = tf.convert_to_tensor(z, tf.float32)
-        fits = bool(z.shape.rank) and z.shape[-1] == self.latent_dim
-        expect(fits, f"z: expected shape [..., {self.latent_dim}] (J last), got {z.shape}.")
-        leading = tf.shape(z)[:-1]
+        expect(z.shape[-1:] == [self.latent_dim], f"z: expected [..., {self.latent_dim}] (J last), got {z.shape}.")
         outputs = self.decoder(tf.reshape(z, [-1, self.latent_dim]), training=self._step.training)
-        outputs = tf.reshape(tf.cast(outputs, tf.float32), tf.concat([leading, outputs.shape[1:]], axis=0))
+        outputs = tf.reshape(tf.cast(outputs, tf.float32), tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0))
         return tfd.Independent(self._likelihood.pixels(outputs), len(self.image_shape))
 
     # --- pictures ----------------------------------------------------------------------------------------------
@@ -139,15 +134,13 @@ class VAE(ObjectiveTrainer):
 
     def get_config(self) -> dict[str, Any]:
         """What it takes to make the model again, weights and noise apart."""
-        networks = {"encoder": self.encoder, "decoder": self.decoder}
-        saved = {role: keras.saving.serialize_keras_object(network) for role, network in networks.items()}
-        return saved | {"likelihood": self.likelihood_name, "scale": self.scale_name, "name": self.name}
+        networks = keras.saving.serialize_keras_object({"encoder": self.encoder, "decoder": self.decoder})
+        return networks | {"likelihood": self.likelihood_name, "scale": self.scale_name, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> VAE:
         """The model that `get_config` describes, with new weights."""
-        load = keras.saving.deserialize_keras_object
-        return cls(**config | {role: load(config[role], custom_objects) for role in ("encoder", "decoder")})
+        return cls(**keras.saving.deserialize_keras_object(config, custom_objects))
 
     def export(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
         """As `keras.Model.export`: the reconstruction, for serving without this package."""
@@ -160,82 +153,17 @@ def _check_networks(encoder, decoder, likelihood: Likelihood) -> tuple[tuple[int
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):
         known = getattr(network, "built", False) and hasattr(network, "output_shape")
         expect(known, f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
-        inputs, outputs = len(network.inputs), len(network.outputs)
-        got = f"The {role} has {inputs} inputs and {outputs} outputs: expected one of each."
-        expect(inputs == outputs == 1, f"{got} Join μ and the raw scale by keras.layers.Concatenate.")
-    images, heads, z, pixels = (
-        tuple(tensor.shape) for network in (encoder, decoder) for tensor in (network.inputs[0], network.outputs[0])
-    )
+        counts = len(network.inputs), len(network.outputs)
+        expect(counts == (1, 1), f"The {role} has {counts} inputs and outputs: expected (1, 1), joined by Concatenate.")
+    (images, heads), (z, pixels) = ((net.inputs[0].shape, net.outputs[0].shape) for net in (encoder, decoder))
     expect(len(images) == 4, f"The encoder's input: expected images [n, H, W, C], got {images}.")
-    fits = len(heads) == 2 and heads[1] % 2 == 0
-    expect(fits, f"The encoder's output: expected [n, 2J] (μ, then the raw scale), got {heads}.")
+    expect(len(heads) == 2 and heads[1] % 2 == 0, f"The encoder's output: expected [n, 2J] (μ, raw σ), got {heads}.")
     latent_dim = heads[1] // 2
     expect(z[1:] == (latent_dim,), f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {z}.")
     outputs = (*images[1:3], images[3] * likelihood.channels_per_channel)
     expect(pixels[1:] == outputs, f"The decoder's output: expected {['n', *outputs]}, got {pixels}.")
     last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
     if last is not None and last.activation is not keras.activations.linear:
-        ends = f"The decoder ends in the activation {last.activation.__name__!r}, but its outputs are read as logits"
-        do = "(of a Gaussian: means and log-variances), which may be any number: make its last layer linear."
-        warnings.warn(f"{ends} {do}", stacklevel=3)
+        ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer,"
+        warnings.warn(f"{ends} for logits, or the means and log-variances of a Gaussian.", stacklevel=3)
     return images[1:], latent_dim
-
-
-# --- two families ------------------------------------------------------------------------------------------------
-
-
-def mlp_vae(
-    latent_dim: int = 2,
-    hidden: Sequence[int] = (512, 256),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    likelihood: str = "bernoulli",
-    scale: str = "log_variance",
-    image_shape: Sequence[int] = (28, 28, 1),
-    seed: int | None = None,
-) -> VAE:
-    """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
-
-    Args:
-        latent_dim: J, the number of latent dimensions.
-        hidden: units of the encoder's hidden layers, first to last.
-        activation: of the hidden layers; the last layer of each network is linear.
-        dropout: rate after each hidden layer, in training only.
-        likelihood, scale: as for `VAE`.
-        image_shape: H, W, C.
-        seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
-
-    Raises:
-        ValueError: an unknown likelihood or scale.
-    """
-    each = choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel
-    networks = dense_networks(latent_dim, hidden, activation, dropout, each, image_shape, seed)
-    return VAE(*networks, likelihood, scale, seed)
-
-
-def conv_vae(
-    latent_dim: int = 2,
-    filters: Sequence[int] = (32, 64),
-    likelihood: str = "bernoulli",
-    scale: str = "log_variance",
-    image_shape: Sequence[int] = (28, 28, 1),
-    seed: int | None = None,
-) -> VAE:
-    """A VAE of 3×3 convolutions with ReLU, the network of the TensorFlow tutorial (S1 in chapter 3).
-
-    The encoder halves the image once per entry of `filters` ('valid' padding: 28 → 13 → 6); the decoder starts from a
-    grid 2^len(filters) times smaller and doubles it back ('same' padding: 7 → 14 → 28). Where that does not come out
-    even the decoder makes a larger image and cuts its rim.
-
-    Args:
-        latent_dim: J, the number of latent dimensions.
-        filters: channels of the encoder's convolutions, first to last; the decoder has them in reverse.
-        likelihood, scale: as for `VAE`.
-        image_shape: H, W, C.
-        seed: of the initial weights and the noise; `None` takes them from Keras's global seed.
-
-    Raises:
-        ValueError: the image is too small to be halved so often, or an unknown likelihood or scale.
-    """
-    each = choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel
-    return VAE(*convolutional_networks(latent_dim, filters, each, image_shape, seed), likelihood, scale, seed)

@@ -1,85 +1,116 @@
-"""Two families of encoders and decoders, as plain Keras models."""
+"""Two families of encoders and decoders, joined to a VAE."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
+from keras.initializers import GlorotUniform
 from keras.layers import Conv2D, Conv2DTranspose, Cropping2D, Dense, Dropout, Flatten, Input, Reshape
 
 from .expect import expect
+from .likelihoods import LIKELIHOODS, choose
+from .model import VAE
 
 
 def _seeds(*seed: int | None) -> Callable[[], int | None]:
-    """A function whose calls give a seed for each layer, all of them fixed by one; None always if that is None."""
+    """A function whose calls give a seed for each layer, all of them fixed by one; always None if that is None."""
     random = None if None in seed else np.random.default_rng(seed)
     return lambda: random and int(random.integers(2**31))
 
 
-def _glorot(seed: int | None) -> Callable[[], keras.initializers.Initializer]:
-    """A fresh Glorot-uniform initialiser a layer."""
+def _layers(seed: int | None) -> Callable[..., keras.Layer]:
+    """A function that makes a layer of some kind with Glorot-uniform weights of its own."""
     seeds = _seeds(seed)
-    return lambda: keras.initializers.GlorotUniform(seed=seeds())
+    return lambda kind, *arguments, **options: kind(*arguments, kernel_initializer=GlorotUniform(seeds()), **options)
 
 
-def dense_networks(
-    latent_dim: int,
-    hidden: Sequence[int],
-    activation: str,
-    dropout: float,
-    outputs_per_channel: int,
-    image_shape: Sequence[int],
-    seed: int | None,
-) -> tuple[keras.Sequential, keras.Sequential]:
-    """The encoder and the decoder of `vh.mlp_vae`, which explains the arguments."""
-    glorot, noise = _glorot(seed), _seeds(seed, 1)  # dropout is drawn apart from the weights
-    outputs = (*image_shape[:-1], image_shape[-1] * outputs_per_channel)
+def mlp_vae(
+    latent_dim: int = 2,
+    hidden: Sequence[int] = (512, 256),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
 
-    def dense(units: int, activation: str | None = None) -> Dense:
-        return Dense(units, activation=activation, kernel_initializer=glorot())
+    Args:
+        latent_dim: J, the number of latent dimensions.
+        hidden: units of the encoder's hidden layers, first to last.
+        activation: of the hidden layers; the last layer of each network is linear.
+        dropout: rate after each hidden layer, in training only.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
 
-    def hidden_layers(sizes) -> Iterator[keras.layers.Layer]:
+    Raises:
+        ValueError: an unknown likelihood or scale.
+    """
+    layer, noise = _layers(seed), _seeds(seed, 1)  # dropout is drawn apart from the weights
+    outputs = _outputs(likelihood, image_shape)
+
+    def hidden_layers(sizes: Iterable[int]) -> Iterator[keras.Layer]:
         for units in sizes:
-            yield dense(units, activation)
+            yield layer(Dense, units, activation=activation)
             if dropout:
                 yield Dropout(dropout, seed=noise())
 
-    first = [Input(tuple(image_shape)), Flatten()]
-    encoder = keras.Sequential([*first, *hidden_layers(hidden), dense(2 * latent_dim)], name="encoder")
-    last = [*hidden_layers(reversed(hidden)), dense(math.prod(outputs)), Reshape(outputs)]
-    decoder = keras.Sequential([Input((latent_dim,)), *last], name="decoder")
-    return encoder, decoder
+    encoder = [Input(tuple(image_shape)), Flatten(), *hidden_layers(hidden), layer(Dense, 2 * latent_dim)]
+    decoder = [Input((latent_dim,)), *hidden_layers(reversed(hidden))]
+    decoder += [layer(Dense, math.prod(outputs)), Reshape(outputs)]
+    return _join(encoder, decoder, likelihood, scale, seed)
 
 
-def convolutional_networks(
-    latent_dim: int, filters: Sequence[int], outputs_per_channel: int, image_shape: Sequence[int], seed: int | None
-) -> tuple[keras.Sequential, keras.Sequential]:
-    """The encoder and the decoder of `vh.conv_vae`, which explains the arguments.
+def conv_vae(
+    latent_dim: int = 2,
+    filters: Sequence[int] = (32, 64),
+    likelihood: str = "bernoulli",
+    scale: str = "log_variance",
+    image_shape: Sequence[int] = (28, 28, 1),
+    seed: int | None = None,
+) -> VAE:
+    """A VAE of 3×3 convolutions with ReLU, the network of the TensorFlow tutorial (S1 in chapter 3).
+
+    The encoder halves the image once per entry of `filters` ('valid' padding: 28 → 13 → 6); the decoder starts from a
+    grid 2^len(filters) times smaller and doubles it back ('same' padding: 7 → 14 → 28). Where that does not come out
+    even the decoder makes a larger image and cuts its rim.
+
+    Args:
+        latent_dim: J, the number of latent dimensions.
+        filters: channels of the encoder's convolutions, first to last; the decoder has them in reverse.
+        likelihood, scale: as for `VAE`.
+        image_shape: H, W, C.
+        seed: of the initial weights and the noise; `None` takes them from Keras's global seed.
 
     Raises:
-        ValueError: the image is too small to be halved so many times.
+        ValueError: the image is too small to be halved so often, or an unknown likelihood or scale.
     """
-    height, width, channels = image_shape
+    layer, (height, width, _) = _layers(seed), image_shape
     smallest = 2 ** (len(filters) + 1) - 1  # 'valid' 3×3 with stride 2 takes n to (n − 1) // 2, and needs n ≥ 3
-    halved = f"{len(filters)} layers halve the image {len(filters)} times: expected height and width of at least"
-    got = f"{halved} {smallest}, got {tuple(image_shape)}; use fewer filters."
-    expect(min(height, width) >= smallest, got)
-    glorot, shrink = _glorot(seed), 2 ** len(filters)
-    grid = (-(-height // shrink), -(-width // shrink), filters[0])
-
-    def convolution(kind, channels: int, stride: int, padding: str, activation: str | None) -> keras.layers.Layer:
-        return kind(channels, 3, stride, padding, activation=activation, kernel_initializer=glorot())
-
-    shrinking = [convolution(Conv2D, n, 2, "valid", "relu") for n in filters]
-    heads = Dense(2 * latent_dim, kernel_initializer=glorot())
-    encoder = keras.Sequential([Input(tuple(image_shape)), *shrinking, Flatten(), heads], name="encoder")
-    first = Dense(math.prod(grid), activation="relu", kernel_initializer=glorot())
-    growing = [convolution(Conv2DTranspose, n, 2, "same", "relu") for n in reversed(filters)]
-    last = convolution(Conv2DTranspose, channels * outputs_per_channel, 1, "same", None)
-    decoder = keras.Sequential([Input((latent_dim,)), first, Reshape(grid), *growing, last], name="decoder")
-    more = (grid[0] * shrink - height, grid[1] * shrink - width)
+    sides = f"expected sides of at least {smallest}, got {height} and {width}; use fewer filters."
+    expect(min(height, width) >= smallest, f"image_shape: {sides}")
+    encoder = [Input(tuple(image_shape)), *(layer(Conv2D, n, 3, 2, activation="relu") for n in filters)]
+    encoder += [Flatten(), layer(Dense, 2 * latent_dim)]
+    grid = (*(-(-side // 2 ** len(filters)) for side in (height, width)), filters[0])
+    decoder = [Input((latent_dim,)), layer(Dense, math.prod(grid), activation="relu"), Reshape(grid)]
+    decoder += [layer(Conv2DTranspose, n, 3, 2, "same", activation="relu") for n in reversed(filters)]
+    decoder += [layer(Conv2DTranspose, _outputs(likelihood, image_shape)[-1], 3, 1, "same")]
+    more = [side * 2 ** len(filters) - wanted for side, wanted in zip(grid, image_shape[:2], strict=False)]
     if any(more):  # an image that cannot be halved evenly is decoded larger, and cut
-        decoder.add(Cropping2D(tuple((n // 2, n - n // 2) for n in more)))
-    return encoder, decoder
+        decoder += [Cropping2D([(n // 2, n - n // 2) for n in more])]
+    return _join(encoder, decoder, likelihood, scale, seed)
+
+
+def _join(encoder: list[keras.Layer], decoder: list[keras.Layer], *options) -> VAE:
+    """The two networks, and the VAE of both."""
+    return VAE(keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder"), *options)
+
+
+def _outputs(likelihood: str, image_shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of what a decoder has to put out for an image."""
+    return (*image_shape[:-1], image_shape[-1] * choose(LIKELIHOODS, likelihood, "likelihood").channels_per_channel)

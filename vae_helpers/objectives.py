@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from .expect import expect
 
 if TYPE_CHECKING:
     from .model import VAE
 
-tfd = tfp.distributions
 _registered = keras.saving.register_keras_serializable(package="vae_helpers")
 
 
@@ -30,6 +29,13 @@ def _draw(model: VAE, x: tf.Tensor, samples: int, fixed: bool = False) -> tuple[
     z = q.sample(samples, seed=model.next_seed())
     z = tf.stop_gradient(z) if fixed else z
     return q, z, model.likelihood(z).log_prob(x)
+
+
+def _log_weights(model: VAE, z: tf.Tensor, log_likelihood: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
+    """log p(x | z) + log p(z) − log q(z | x) [L, n], whose two terms are reported, averaged over the samples."""
+    log_ratio = log_q - model.prior.log_prob(z)
+    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    return log_likelihood - log_ratio
 
 
 def _without_parameter_gradient(q: tfd.Distribution) -> tfd.Distribution:
@@ -56,9 +62,7 @@ def sgvb_a(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
         ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
     q, z, log_likelihood = _draw(model, x, samples)
-    log_ratio = q.log_prob(z) - model.prior.log_prob(z)
-    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
-    return tf.reduce_mean(log_likelihood - log_ratio, axis=0)
+    return tf.reduce_mean(_log_weights(model, z, log_likelihood, q.log_prob(z)), axis=0)
 
 
 @_registered
@@ -83,9 +87,8 @@ def sticking_the_landing(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tenso
     as for `sgvb_a`.
     """
     q, z, log_likelihood = _draw(model, x, samples)
-    log_ratio = _without_parameter_gradient(q).log_prob(z) - model.prior.log_prob(z)
-    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
-    return tf.reduce_mean(log_likelihood - log_ratio, axis=0)
+    log_q = _without_parameter_gradient(q).log_prob(z)
+    return tf.reduce_mean(_log_weights(model, z, log_likelihood, log_q), axis=0)
 
 
 @_registered
@@ -100,9 +103,7 @@ def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
         float32 [n], nats: an unbiased estimate of the bound for this k of each image.
     """
     q, z, log_likelihood = _draw(model, x, samples)
-    log_ratio = q.log_prob(z) - model.prior.log_prob(z)
-    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
-    return tf.reduce_logsumexp(log_likelihood - log_ratio, axis=0) - math.log(samples)
+    return tf.reduce_logsumexp(_log_weights(model, z, log_likelihood, q.log_prob(z)), axis=0) - math.log(samples)
 
 
 @_registered
@@ -116,9 +117,7 @@ def score_function(model: VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
     """
     q, z, log_likelihood = _draw(model, x, samples, fixed=True)
     log_q = q.log_prob(z)
-    log_ratio = tf.stop_gradient(log_q) - model.prior.log_prob(z)
-    value = log_likelihood - log_ratio
-    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
+    value = _log_weights(model, z, log_likelihood, tf.stop_gradient(log_q))
     score = log_q - tf.stop_gradient(log_q)  # zero, with the gradient of log q
     return tf.reduce_mean(value + tf.stop_gradient(value) * score, axis=0)
 
@@ -133,14 +132,11 @@ def iwae_doubly_reparameterized(model: VAE, x: tf.Tensor, samples: int = 5) -> t
     forward. Arguments, result and errors as for `iwae`.
     """
     q, z, log_likelihood = _draw(model, x, samples)
-    fixed_q = _without_parameter_gradient(q)
     log_weight = tf.stop_gradient(log_likelihood + model.prior.log_prob(z) - q.log_prob(z))
     weight = tf.nn.softmax(log_weight, axis=0)
     # The same z, whose gradient is multiplied by w_i on its way to the encoder.
     z = tf.stop_gradient(z) + weight[..., None] * (z - tf.stop_gradient(z))
-    log_likelihood = model.likelihood(z).log_prob(x)
-    log_ratio = fixed_q.log_prob(z) - model.prior.log_prob(z)
-    model.report(reconstruction=tf.reduce_mean(log_likelihood, 0), kl=tf.reduce_mean(log_ratio, 0))
-    weighted = tf.reduce_sum(weight * (log_likelihood - log_ratio), axis=0)
+    log_q = _without_parameter_gradient(q).log_prob(z)
+    weighted = tf.reduce_sum(weight * _log_weights(model, z, model.likelihood(z).log_prob(x), log_q), axis=0)
     bound = tf.reduce_logsumexp(log_weight, axis=0) - math.log(samples)
     return bound + weighted - tf.stop_gradient(weighted)

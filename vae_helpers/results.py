@@ -13,7 +13,8 @@ import numpy as np
 
 from .expect import expect
 
-_RELATIONS = {"≈": None, "<": operator.lt, ">": operator.gt, "≤": operator.le, "≥": operator.ge, "=": operator.eq}
+_SMALLER, _LARGER = {"<": operator.lt, "≤": operator.le}, {">": operator.gt, "≥": operator.ge}
+_RELATIONS = {"≈": None, "=": operator.eq} | _SMALLER | _LARGER
 
 
 def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float = 0.0, relation: str = "≈") -> None:
@@ -46,9 +47,7 @@ def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float =
     expect(left.size > 0, f"{claim}: expected at least one number on each side, got an empty array.")
     apart, allowed = np.abs(left - right), atol + rtol * np.abs(right)
     holds = apart <= allowed if is_near else _RELATIONS[relation](left, right)
-    badness = {"<": left - right, "≤": left - right, ">": right - left, "≥": right - left}.get(
-        relation, apart - allowed
-    )
+    badness = left - right if relation in _SMALLER else right - left if relation in _LARGER else apart - allowed
     # The entry that is nearest to failing, or fails most; NaN is the worst of all.
     worst = np.unravel_index(np.argmax(np.where(np.isnan(badness), np.inf, badness)), left.shape)
     one, other = left[worst], right[worst]

@@ -6,10 +6,8 @@ Nothing here knows what a variational autoencoder is. `vh.VAE` is one such model
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
-import math
-import os
+import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,17 +22,6 @@ from .expect import expect
 from .images import check_images, watched
 from .progress import TrainingTable
 
-Objective = Callable[[Any, tf.Tensor, int], tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """What a training or test step shares with the objective it runs, without widening the objective's signature."""
-
-    seeds: keras.random.SeedGenerator | None = None
-    training: bool = False
-    terms: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
-
 
 class ObjectiveTrainer(keras.Model):
     """A Keras model of images alone that `fit` trains to maximise an objective, in nats per image.
@@ -47,7 +34,8 @@ class ObjectiveTrainer(keras.Model):
         super().__init__(autocast=False, **kwargs)  # images stay float32; the networks cast them if they have to
         self.seed_generator = keras.random.SeedGenerator(seed)  # saved with the weights: training resumes its noise
         self._evaluation_seeds = keras.random.SeedGenerator(0)
-        self._step = _Step()
+        # What a step shares with the objective it runs, without widening the objective's signature.
+        self._step = types.SimpleNamespace(seeds=None, training=False, terms={})
         self._averages = {name: keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")}
         self.objective, self.samples, self._chooses_steps = None, 1, True
 
@@ -88,7 +76,7 @@ class ObjectiveTrainer(keras.Model):
         Yields:
             a dictionary of what objectives `report` within the block.
         """
-        before, self._step = self._step, _Step(seeds, training)
+        before, self._step = self._step, types.SimpleNamespace(seeds=seeds, training=training, terms={})
         try:
             yield self._step.terms
         finally:
@@ -99,7 +87,7 @@ class ObjectiveTrainer(keras.Model):
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "adam",
-        objective: Objective | None = None,
+        objective: Callable | None = None,
         samples: int = 1,
         jit_compile: bool | str = "auto",
         steps_per_execution: int | str = "auto",
@@ -124,16 +112,13 @@ class ObjectiveTrainer(keras.Model):
                 (`loss`, `metrics`, …).
             ValueError: `samples` is below 1.
         """
-        example = "compile needs an objective, a function of (model, x, samples): expected for example objective="
-        expect(callable(objective), f"{example}vh.sgvb_b, got {objective!r}.", TypeError)
+        needs = "objective: expected a function of (model, x, samples) such as vh.sgvb_b"
+        expect(callable(objective), f"{needs}, got {objective!r}.", TypeError)
         expect(samples >= 1, f"samples is the number of z drawn for an image: expected at least 1, got {samples}.")
         unknown = ", ".join(sorted(kwargs.keys() - {"run_eagerly", "auto_scale_loss"}))
-        instead = "Log more with model.report in an objective, or measure with a callback."
-        expect(not unknown, f"compile got {unknown}: what is trained is the objective alone. {instead}", TypeError)
-        if jit_compile == "auto":
-            jit_compile = self.prefers_xla
-        self.objective, self.samples = objective, samples
-        self._chooses_steps = steps_per_execution == "auto"
+        expect(not unknown, f"compile trains an objective alone, got {unknown}: use model.report.", TypeError)
+        jit_compile = self.prefers_xla if jit_compile == "auto" else jit_compile
+        self.objective, self.samples, self._chooses_steps = objective, samples, steps_per_execution == "auto"
         steps = 1 if self._chooses_steps else steps_per_execution
         super().compile(optimizer=optimizer, jit_compile=jit_compile, steps_per_execution=steps, **kwargs)
 
@@ -143,10 +128,9 @@ class ObjectiveTrainer(keras.Model):
 
         Never where several replicas share a step: that has not been tried.
         """
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            return False
         convolves = any("Conv" in type(layer).__name__ for layer in self._flatten_layers())
-        return not convolves or bool(tf.config.list_physical_devices("GPU"))
+        fast = not convolves or bool(tf.config.list_physical_devices("GPU"))
+        return fast and self.distribute_strategy.num_replicas_in_sync == 1
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
         """Trains as `keras.Model.fit` does; images have no labels, so `y` stays empty.
@@ -172,8 +156,7 @@ class ObjectiveTrainer(keras.Model):
             tf.errors.InvalidArgumentError: a minibatch of a `tf.data.Dataset` has pixels outside [0, 1].
             FloatingPointError: the loss is no longer a number; the message names the epoch and the step.
         """
-        _refuse_labels_and_weights("fit", y, **kwargs)
-        counter, x = epoch_counter(x), _images_alone(x)
+        counter, x = epoch_counter(x), _images_alone(x, "fit", y, **kwargs)
         if isinstance(x, (tf.data.Dataset, Iterator)):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
         kwargs["validation_data"] = _images_alone(kwargs.get("validation_data"))
@@ -199,8 +182,7 @@ class ObjectiveTrainer(keras.Model):
         Every call draws the same noise, so that two epochs differ only by the weights.
         """
         if "_use_cached_eval_dataset" not in kwargs:  # else `fit` calls, which has looked at them
-            _refuse_labels_and_weights("evaluate", y, **kwargs)
-            x = _images_alone(x)
+            x = _images_alone(x, "evaluate", y, **kwargs)
         self._evaluation_seeds.state.assign(keras.random.SeedGenerator(0).state)
         return super().evaluate(x, y, batch_size, verbose, **kwargs)
 
@@ -229,8 +211,7 @@ class ObjectiveTrainer(keras.Model):
         with tf.GradientTape() as tape:
             losses, terms = self._losses_of_images(x, self.seed_generator, training=True)
             loss = self.optimizer.scale_loss(share * tf.reduce_mean(losses))
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
         return self._update_averages(losses, terms)
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
@@ -241,14 +222,11 @@ class ObjectiveTrainer(keras.Model):
         """The objective of each image with its sign changed, plus the layers' regularisers, and what it reports."""
         with self.using(seeds, training) as terms:
             values = self.objective(self, x, self.samples)
-        penalty = tf.add_n(self.losses) if self.losses else 0.0
-        return penalty - values, terms
+        return (tf.add_n(self.losses) if self.losses else 0.0) - values, terms
 
     def _update_averages(self, losses: tf.Tensor, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         # One value per image, so that a smaller last batch weighs by its size.
-        for name, values in {"loss": losses, **terms}.items():
-            self._averages[name].update_state(values)
-        results = {name: self._averages[name].result() for name in ("loss", *terms)}
+        results = {name: self._averages[name](values) for name, values in {"loss": losses, **terms}.items()}
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
             # Keras averages what the workers return over axis 0, which a single number has not
             # (tensorflow/tensorflow issue 72388).
@@ -269,11 +247,10 @@ class ObjectiveTrainer(keras.Model):
         if isinstance(x, tf.data.Dataset):
             epoch = int(x.cardinality())  # negative when unknown
         elif isinstance(x, (np.ndarray, tf.Tensor)):
-            epoch = math.ceil(len(x) / (batch_size or 32))
+            epoch = -(-len(x) // (batch_size or 32))
         if self.run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1:
             epoch = 0  # on several CPUs Keras 3.15 stops with an error
-        common = common_steps(callbacks)
-        steps = max(n for n in range(1, max(1, epoch // 20) + 1) if common % n == 0)
+        steps = max(n for n in range(1, max(1, epoch // 20) + 1) if common_steps(callbacks) % n == 0)
         if steps != self.steps_per_execution:
             self.steps_per_execution, self.train_function, self.test_function = steps, None, None
 
@@ -318,30 +295,26 @@ class ObjectiveTrainer(keras.Model):
 
     # --- saving ------------------------------------------------------------------------------------------------
 
-    def save(self, filepath: str | os.PathLike, *args, **kwargs) -> None:
+    def save(self, filepath, *args, **kwargs) -> None:
         """As `keras.Model.save`, to a file that ends in `.keras`: what Keras 3 loads again, noise included.
 
         Raises:
             ValueError: another ending.
         """
-        wrong = f"{filepath}: expected a name that ends in .keras (HDF5 cannot hold this model)."
-        expect(str(filepath).endswith(".keras"), wrong)
+        expect(str(filepath).endswith(".keras"), f"{filepath}: expected a name that ends in .keras (not HDF5).")
         super().save(filepath, *args, **kwargs)
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """What `save` keeps of `compile`; None, with a warning, where the objective cannot be written down."""
         if self.objective is None:
             return None
+        settings = {"optimizer": self.optimizer, "objective": self.objective, "samples": self.samples}
+        settings["steps_per_execution"] = "auto" if self._chooses_steps else self.steps_per_execution
         try:
-            objective = keras.saving.serialize_keras_object(self.objective)
+            return keras.saving.serialize_keras_object(settings)
         except (TypeError, ValueError):
-            can = "A function with a name, registered by keras.saving.register_keras_serializable, can be."
             lost = f"The objective {self.objective!r} cannot be saved: compile the loaded model again."
-            warnings.warn(f"{lost} {can}", stacklevel=2)
-            return None
-        optimizer = keras.saving.serialize_keras_object(self.optimizer)
-        steps = "auto" if self._chooses_steps else self.steps_per_execution
-        return {"optimizer": optimizer, "objective": objective, "samples": self.samples, "steps_per_execution": steps}
+            warnings.warn(f"{lost} Or register it: keras.saving.register_keras_serializable.", stacklevel=2)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """What loading calls: compiles as the saved model was, and makes room for the optimiser's state."""
@@ -371,8 +344,9 @@ def _refuse_labels_and_weights(method: str, y, sample_weight=None, class_weight=
     expect(not given, f"The objective is of images alone: expected {method}(x), got {given} as well.")
 
 
-def _images_alone(x):
+def _images_alone(x, method: str = "validation_data=x or fit", y=None, **kwargs):
     """Images in whatever container Keras takes, watched; what `vh.batches` makes needs no watching."""
+    _refuse_labels_and_weights(method, y, **kwargs)
     if isinstance(x, (tuple, list)):  # Keras's form of validation data
         x, y, weights = keras.utils.unpack_x_y_sample_weight(tuple(x))
         _refuse_labels_and_weights("validation_data=x or fit", y, weights)
