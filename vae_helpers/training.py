@@ -250,7 +250,8 @@ class ObjectiveTrainer(keras.Model):
             epoch = -(-len(x) // (batch_size or 32))
         if self.run_eagerly or self.distribute_strategy.num_replicas_in_sync > 1:
             epoch = 0  # on several CPUs Keras 3.15 stops with an error
-        steps = max(n for n in range(1, max(1, epoch // 20) + 1) if common_steps(callbacks) % n == 0)
+        common = common_steps(callbacks)
+        steps = max(n for n in range(1, max(1, epoch // 20) + 1) if common % n == 0)
         if steps != self.steps_per_execution:
             self.steps_per_execution, self.train_function, self.test_function = steps, None, None
 
