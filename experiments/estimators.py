@@ -31,7 +31,7 @@ OWN = ("after 1 epoch", "after 10 epochs")  # where each image gets a Gaussian o
 LAST = "after 10 epochs"
 MINIBATCHES, REPEATS, REPEATS_TIGHTER = 8, 50, 100
 SAMPLES = (1, 5, 50)  # k
-BEGIN = {"s1-threshold": 200, "iwae-k5": 100}  # updates: later ones of IWAE hang on the last digit of the first
+BEGIN = {"s1-threshold": 200, "iwae-k5": 50}  # updates: later ones of IWAE hang on the last digit of the first
 
 
 def rounded(values: np.ndarray, digits: int = 6) -> list[float]:

@@ -103,8 +103,8 @@ def standard_error(samples: np.ndarray) -> float:
 # An **autoencoder** is a pair of functions. The encoder maps an image $x$ to a short code $z = f(x)$. The decoder maps it back,
 # $\hat x = g(z)$. Both are trained so that $\hat x$ is close to $x$. Nothing else is asked of the code.
 #
-# That is why you cannot generate with it. To draw a new image you need a code, and the training never said how codes are
-# distributed. Worse, the code is not even determined: stretch or shear the code by any invertible matrix $A$, undo it in the decoder, and
+# So training alone does not let you generate. To draw a new image you need a code, and the training never said how codes are
+# distributed: you would have to fit a density to them afterwards. Worse, the code is not even determined: stretch or shear the code by any invertible matrix $A$, undo it in the decoder, and
 # the reconstruction is the same.
 #
 # A **variational autoencoder** starts at the other end, with a probability model of the data:
@@ -521,7 +521,7 @@ vh.check(
 # ### First route: split log p(x)
 #
 # Bring in a density $q_\phi(z \mid x)$ with parameters $\phi$: the **recognition model**, or **encoder**. It stands in for the posterior. For now it
-# may be any density that is positive wherever the posterior is. It need not factorise over dimensions, and it need not have a closed-form anything.
+# may be any density that is zero wherever the posterior is. It need not factorise over dimensions, and it need not have a closed-form anything.
 #
 # Start from $\log p_\theta(x)$, which does not depend on $z$. Average it over $q$; an average of a constant is the constant. Then use Bayes' rule (1.3) in the
 # form $p_\theta(x) = p_\theta(x, z) / p_\theta(z \mid x)$, and multiply and divide by $q_\phi$:
@@ -570,7 +570,9 @@ vh.check(
 # \log p_\theta(x) = \log \int q_\phi(z \mid x) \frac{p_\theta(x, z)}{q_\phi(z \mid x)} dz = \log \mathbb{E}_{q_\phi}[w] \ge \mathbb{E}_{q_\phi}[\log w] = \mathcal{L}(\theta, \phi; x). \tag{1.8}
 # $$
 #
-# This is shorter, and section 1.8 builds on it. The first route tells you more: it says what the gap is.
+# The first step needs $q$ to be positive wherever $p_\theta(x, z)$ is. Where $q$ leaves a part out, $\mathbb{E}_{q_\phi}[w]$ falls short of $p_\theta(x)$, and the bound still holds.
+#
+# This route is shorter, and section 1.8 builds on it. The first route tells you more: it says what the gap is.
 #
 # The next cells check all of it in the tiny model, where quadrature gives each term separately: both forms of $\mathcal{L}$, the decomposition, and $\mathbb{E}_q[w] = p(x)$. The Gaussian $q$ is deliberately off.
 
@@ -932,7 +934,7 @@ vh.check(
 # \nabla_\theta \mathcal{L} = \nabla_\theta \log p_\theta(x) \quad \text{at } \theta_0. \tag{1.17}
 # $$
 #
-# The bound does not only touch the curve. It has the same slope. That is why climbing the bound climbs the likelihood. (Climbing in $\theta$ with $q$ fixed at the posterior is the M-step of EM.) Checked by finite differences in a factor $a$ that multiplies $W$.
+# The bound does not only touch the curve. It has the same slope. And the gap can only grow from zero, so from here every step in $\theta$ that raises the bound raises $\log p_\theta(x)$ at least as much. The M-step of EM is such a climb in $\theta$, with $q$ fixed at the posterior. With any other $q$ neither is promised. Check the slopes by finite differences in a factor $a$ that multiplies $W$.
 
 
 # %%
@@ -1126,11 +1128,11 @@ ax.legend(fontsize=9)
 plt.show()
 
 # %% [markdown]
-# Points are measured, lines are (1.19). At $J = 100$ the estimator without a baseline has about 4100 times the variance of the pathwise gradient. The best constant baseline brings that down to 76 times.
+# Points are measured. Lines are exact: (1.19) for the score function, 4 for the pathwise gradient. At $J = 100$ the estimator without a baseline has about 4100 times the variance of the pathwise gradient. The best constant baseline brings that down to 76 times.
 #
 # Variance is paid for in samples: to halve the standard error you need four times as many. Learned baselines and control variates ([Ranganath, Gerrish & Blei 2014](../book/bibliography.md); [Mnih & Gregor 2014](../book/bibliography.md)) help further, and for *discrete* codes they are often what is used.
 #
-# > **Note.** The pathwise gradient is not better for every $f$. If $f$ oscillates wildly, its derivative is large while $f$ is small, and the score function can win. [Mohamed et al. 2020](../book/bibliography.md) give examples. For the smooth $f$ of a VAE the pathwise gradient wins, and by more as $J$ grows.
+# > **Note.** The pathwise gradient is not better for every $f$, not even for every smooth one. It pays for a steep slope, the score function for large values. Take one dimension, $\mu = 0.3$ and the mean baseline: for $f(z) = \tanh z$ the pathwise gradient has less variance, for the steeper $\tanh(5z)$ the score function has. [Mohamed et al. 2020](../book/bibliography.md) give more examples. For a VAE you have to measure: in section 4.4 of [chapter 4](04_sgvb_a_vs_b.ipynb) the score function, without a baseline, has over 1,000 times the pathwise variance in the encoder.
 
 # %% [markdown]
 # ## 1.4 The reparameterisation trick
@@ -1557,7 +1559,7 @@ vh.check(
 # \frac{d z}{d \phi} = - \frac{\partial F(z; \phi) / \partial \phi}{q_\phi(z)} . \tag{1.26}
 # $$
 #
-# So: draw $z$ by *any* exact sampler, rejection included, and attach the derivative (1.26) to it. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, and builds the others on it. The check compares its derivative of a gamma sample, shape 2.5, with (1.26), where $\partial F / \partial \phi$ comes from a finite difference of SciPy's incomplete gamma function.
+# So: draw $z$ by *any* exact sampler, rejection included, and attach the derivative (1.26) to it. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, and builds the beta, Dirichlet, chi-squared and Student's t on it; it has no F distribution. The check compares its derivative of a gamma sample, shape 2.5, with (1.26), where $\partial F / \partial \phi$ comes from a finite difference of SciPy's incomplete gamma function.
 
 # %%
 # A copy of the shape for each sample, so that each gets its derivative:
@@ -3321,7 +3323,7 @@ vh.check(
 # | Question | Published statement | On this page |
 # |---|---|---|
 # | gap of the best diagonal $q$ in pPCA | not in the paper | $\frac{1}{2}(\sum_j \log P_{jj} - \log \det P)$, 0.350 nats here; zero after a rotation |
-# | variance of the score-function gradient | "very high" (paper, section 2.2) | 4108 times the pathwise gradient's at $J = 100$; 76 times with the best constant baseline |
+# | variance of the score-function gradient | "very high" (paper, section 2.2) | 4108.5 times the pathwise gradient's at $J = 100$; 76 times with the best constant baseline |
 # | samples per data point | one, "as long as the minibatch size M was large enough, e.g. M = 100" (paper, section 2.3) | at a fixed budget $L = 1$ is never worse; here $L = 100$, $M = 1$ has 61 times its variance |
 # | is SGVB-B less noisy than A? | "typically" (paper, section 2.3) | not always: at the exact posterior A has no variance in its value; for the gradient it depends on the parameter |
 # | Erlang by the inverse CDF | listed (paper, section 2.4) | no elementary inverse: a sum of exponentials |
@@ -3340,7 +3342,7 @@ without, with_best = (
 )
 for claim, value, in_table, atol in (
     ("gap of the best diagonal q, in nats", gap_formula, 0.350, 5e-4),
-    ("variance without a baseline, over the path's", without, 4108, 1),
+    ("variance without a baseline, over the path's", without, 4108.5, 0.05),
     ("variance with the best one, over the path's", with_best, 76, 0.5),
     (
         "variance at L = 100, over L = 1",
@@ -3416,7 +3418,7 @@ vh.report_page(started)
 #
 # </details>
 #
-# **5. When L = 2 pays.** $V_x = 9$ and $V_\varepsilon = 4$. (a) At $L M = 100$, compare $L = 1$, 10 and 100. (b) Now loading and encoding a data point costs as much as 5 decoder passes, so a step costs $M (5 + L)$, and the budget is 600. Which $L$ is best?
+# **5. When L = 2 pays.** $V_x = 9$ and $V_\varepsilon = 4$. (a) At $L M = 100$, compare $L = 1$, 10 and 100. (b) Now loading and encoding a data point costs as much as 5 decoder passes, so a step costs $M (5 + L)$, and the budget is 600. Treat $M$ as a real number. Which $L$ is best?
 #
 # <details>
 # <summary>Solution</summary>
@@ -3459,7 +3461,9 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# In (1.50), $I(x; z) \le \log 60000 = 11.00$ nats. So $\mathrm{KL}(q_\phi(z) \Vert p(z)) \ge 25 - 11.00 = 14.00$ nats: the codes of the training images do not fill the prior. Most draws from the prior fall where the decoder was never trained.
+# In (1.50), $I(x; z) \le \log 60000 = 11.00$ nats. So $\mathrm{KL}(q_\phi(z) \Vert p(z)) \ge 25 - 11.00 = 14.00$ nats. This is the average of $\log \frac{q_\phi(z)}{p(z)}$ over the codes. So some codes lie where they are at least $e^{14}$ times as dense as the prior: places where the prior hardly ever draws.
+#
+# It does *not* say that draws from the prior fall where no codes are. In one dimension let half of the codes follow the prior and half $\mathcal{N}(8, 1)$. The two halves hardly overlap, so the KL is $\frac{1}{2} \cdot \frac{8^2}{2} - \log 2 = 15.3$ nats, and yet the codes have at least half the prior's density everywhere. About draws from the prior you would have to ask the other direction, $\mathrm{KL}(p(z) \Vert q_\phi(z))$.
 #
 # (This counts the training set as the data distribution. Nearby images in the true distribution may share those codes.)
 #

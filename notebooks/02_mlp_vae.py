@@ -454,7 +454,7 @@ plt.show()
 # Three things to notice.
 #
 # - **Reconstruction and KL rise together.** The model buys better reconstructions with a longer code. A falling KL term would be no success by itself. (The very start is an exception, and the picture leaves out two epochs. In the first row the training average of the KL term is far above its test value, which is taken after the epoch: early on it overshoots, and comes back.)
-# - **The code is short.** A nat is 1.44 bits, so the 6.4 nats of the KL term are about nine bits: nine answers of yes or no. The two latent numbers say about as much as a choice among $e^{\mathrm{KL}}$ equally likely places.
+# - **The code is short.** A nat is 1.44 bits, so the 6.4 nats of the KL term are about nine bits: nine answers of yes or no. The two latent numbers say at most as much about an image, on average, as a choice among $e^{\mathrm{KL}}$ equally likely places. It would be as much if the codes of all images together filled the prior exactly (section 1.8 of chapter 1).
 # - **The curves part.** Training keeps improving while test images gain less and less: with a million weights the model starts to know its training images. In the first ten epochs or so it is the other way round, because a training figure is averaged *during* the epoch and a test figure is taken *after* it.
 
 # %% [markdown]
@@ -556,7 +556,7 @@ vh.plot_latent_plane(model, n=20)
 plt.show()
 
 # %% [markdown]
-# No region is empty and nothing jumps: that is what the KL term has bought. How much does each of the two dimensions carry? And does the encoder use both? `vh.active_units` counts the dimensions whose mean changes with the image.
+# No region is empty and nothing jumps. That nothing jumps is no merit of the KL term: the decoder is a continuous function, as in a plain autoencoder. What the KL term brings is that you know where to look: it draws the clouds to the prior, and the grid covers the prior. How much does each of the two dimensions carry? And does the encoder use both? `vh.active_units` counts the dimensions whose mean changes with the image.
 
 # %% tags=["nbval-ignore-output"]
 kl_of_each = vh.kl_per_dimension(model, x_test)
@@ -1135,7 +1135,7 @@ vh.plot_latent_scatter(s3, x_test, images.test_labels)
 plt.show()
 
 # %% [markdown]
-# Compare it with the scatter of section 2.8: top and bottom have changed places. The ones were above, here they are below. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is turned or reflected.
+# Compare it with the scatter of section 2.8: top and bottom have changed places. The ones were above, here they are below. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is reflected in an axis or given a quarter turn. Another turn leaves the prior as it is, but not the bound: it tilts every cloud that is not round, and a Gaussian with independent coordinates cannot tilt.
 #
 # ### A loss of 0.19
 #
@@ -1297,7 +1297,7 @@ for key, what, side, relation in (
     )
 
 # %% [markdown]
-# S3 is clearly the last. (It has less than half of the weights, but optimiser, minibatch and depth differ too; which of them it is, this table cannot say.) Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences: they are two to four times smaller. With three seeds each that is a strong hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. So with dropout the two networks fit each other better, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
+# S3 is clearly the last. (It has less than half of the weights, but optimiser, minibatch and depth differ too; which of them it is, this table cannot say.) Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences. The error of a difference is the root of the two squared errors together: $\sqrt{0.27^2 + 0.21^2} = 0.34$ nats for the ELBO, $\sqrt{0.29^2 + 0.21^2} = 0.36$ for $\log p_\theta(x)$. The differences are between two and four times as large. With three seeds each that is a hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. So with dropout the two networks fit each other better, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
 #
 # And mind the last two columns. They are about the same number, and 500 draws fall short of it by nats. Chapter 3 shows why.
 
@@ -1360,7 +1360,7 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# The final KL is about 6.4 nats and $e^{6.4} \approx 600$. Picture a prior cut into about 600 equally likely cells: naming the cell costs as much as the average code. It is far more than ten: the code says how a digit is written, not only which one it is.
+# The final KL is about 6.4 nats and $e^{6.4} \approx 600$. Picture a prior cut into about 600 equally likely cells: naming the cell costs as much as the average code, and the code says no more than that. It is far more than ten: there is room for how a digit is written, not only for which one it is.
 #
 # </details>
 #
