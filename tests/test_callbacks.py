@@ -98,9 +98,14 @@ def test_resume_needs_to_know_the_order_of_the_data(tmp_path, grey_images):
 
 def test_what_another_model_left_is_refused(tmp_path, small_vae, grey_images):
     training = vh.batches(grey_images, 8)
+
+    def interrupt(epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
     for hidden, error in (((8,), KeyboardInterrupt), ((9,), ValueError)):
         model = small_vae(hidden=hidden)
         model.compile("adam", objective=vh.sgvb_b, jit_compile=False)
-        stop = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch and signal.raise_signal(2))
+        callbacks = [vh.Resume(tmp_path, training), keras.callbacks.LambdaCallback(on_epoch_begin=interrupt)]
         with pytest.raises(error, match="another model" if error is ValueError else None):
-            model.fit(training, epochs=2, verbose=0, callbacks=[vh.Resume(tmp_path, training), stop])
+            model.fit(training, epochs=2, verbose=0, callbacks=callbacks)

@@ -139,7 +139,9 @@ def in_markdown(results: dict[str, dict[str, dict]]) -> str:
     all_of_them = [result for row in results.values() for result in row.values()]
     machines = sorted({result["machine"] for result in all_of_them})
     days = sorted({result["date"] for result in all_of_them})
-    lines += ["", f"Run on {'; '.join(machines)}, {' to '.join(dict.fromkeys((days[0], days[-1])))}."]
+    commits = sorted({result["commit"][:7] for result in all_of_them})
+    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    lines += ["", f"Run on {'; '.join(machines)}, {when}, on the code of {', '.join(commits)}."]
     return "\n".join(lines) + "\n"
 
 
