@@ -2333,7 +2333,7 @@ vh.check("in logits log p is zero", logits_form, 0, atol=1e-6)
 # Three remarks.
 #
 # - *Squared error has a variance hidden in it.* With a fixed common $\sigma^2$, (1.38) is $-\frac{1}{2\sigma^2} \lVert x - \mu \rVert^2$ plus a constant. So "summed squared error + KL" is, up to a constant, the negative ELBO of a Gaussian decoder with $\sigma^2 = \frac{1}{2}$. If you average the error over pixels, or weigh it, you have chosen another $\sigma^2$, usually without noticing.
-# - *The best common variance* is found by setting the derivative of (1.38) to zero: $-\frac{D}{2\sigma^2} + \frac{1}{2\sigma^4} \lVert x - \mu \rVert^2 = 0$, so $\sigma^2 = \lVert x - \mu \rVert^2 / D$, the mean squared error. At the optimum $\log p = -\frac{D}{2} (\log 2\pi\sigma^2 + 1)$.
+# - *The best common variance* is found by setting the derivative of (1.38) to zero: $-\frac{D}{2\sigma^2} + \frac{1}{2\sigma^4} \lVert x - \mu \rVert^2 = 0$, so $\sigma^2 = \lVert x - \mu \rVert^2 / D$, the mean squared error. At the optimum $\log p = -\frac{D}{2} (\log 2\pi\sigma^2 + 1)$. [Rybkin et al. 2021](../book/bibliography.md) train with this variance: it weighs the two terms of the bound without a factor to tune.
 # - *A density is not a probability.* It can exceed 1, so a Gaussian log-likelihood can be positive, and it grows without bound as $\sigma \to 0$ at pixels that never change. Numbers from Bernoulli and Gaussian decoders cannot be compared.
 
 # %%
@@ -2837,7 +2837,7 @@ vh.check(
 # \mathbb{E}_{x} \left[ \mathrm{KL}(q_\phi(z \mid x) \Vert p(z)) \right] = I(x; z) + \mathrm{KL}(q_\phi(z) \Vert p(z)). \tag{1.50}
 # $$
 #
-# Both terms are at least zero: the first is itself an average of KLs, $I(x; z) = \mathbb{E}_x[\mathrm{KL}(q_\phi(z \mid x) \Vert q_\phi(z))]$. The second is what you want small if samples from the prior are to look like data. The first is what makes codes useful, and the KL penalises it all the same. With $N$ data points $I \le \log N$, because $q_\phi(z) \ge \frac{1}{N} q_\phi(z \mid x^{(i)})$ and so no logarithm in the first term exceeds $\log N$: a code cannot do more than name the data point.
+# Both terms are at least zero: the first is itself an average of KLs, $I(x; z) = \mathbb{E}_x[\mathrm{KL}(q_\phi(z \mid x) \Vert q_\phi(z))]$. The second is what you want small if samples from the prior are to look like data. The first is what makes codes useful, and the KL penalises it all the same. With $N$ data points $I \le \log N$, because $q_\phi(z) \ge \frac{1}{N} q_\phi(z \mid x^{(i)})$ and so no logarithm in the first term exceeds $\log N$: a code cannot do more than name the data point. [Alemi et al. 2018](../book/bibliography.md) plot the KL term, the *rate*, against minus the reconstruction term, the *distortion*: networks with the same ELBO can lie far apart on that curve, from codes that say nothing to codes that say nearly all.
 #
 # The check: five data points with Gaussian posteriors in one dimension. Left side by (1.35), right side by quadrature over the mixture.
 
