@@ -22,7 +22,7 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
         TypeError: another dtype.  ValueError: another shape, no image at all, a value outside [0, 1] or NaN.
     """
     images = np.asarray(images)
-    needs = f"uint8 grey levels or float32 within [0, 1], got {images.dtype}; scale, then .astype('float32')"
+    needs = f"uint8 grey levels or float32 within [0, 1], got {images.dtype}; convert by .astype('float32')"
     expect(images.dtype in (np.uint8, np.float32), f"{name}: expected {needs}", TypeError)
     advice = "add the channel with [..., None], the batch axis with [None], or unflatten with .reshape(-1, H, W, C)"
     expect(images.ndim == 4, f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
