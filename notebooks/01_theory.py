@@ -15,6 +15,8 @@
 # %% [markdown]
 # # 1. The theory, every equation executed
 #
+# **The log-likelihood is the ELBO plus a gap, and the gap is a KL divergence.** So the ELBO never lies above $\log p(x)$, and meets it where the encoder's $q$ is the true posterior. Writing the sample as $z = \mu + \sigma \varepsilon$ turns it into something that a gradient can climb.
+#
 # This chapter derives the variational autoencoder (VAE) from its two modelling assumptions, one step at a time.
 # Each derivation is followed by a cell that computes both sides of the result and compares them to a stated tolerance.
 # Where a formula is exact, the check is exact up to rounding. Where it is an average, the check is a Monte Carlo estimate (an average over

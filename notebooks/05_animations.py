@@ -15,6 +15,8 @@
 # %% [markdown]
 # # 5. Animations
 #
+# **In its first epoch the latent plane pulls itself together and sorts its digits at the same time.** And what makes a walk along a great circle look sharp is mostly the length of $z$, not the path.
+#
 # A table says what a model is worth after training. A film shows how it got there. Two of the five write-ups behind this book exist for their films: one shows digits emerging from fog, epoch by epoch (S1); the other shows the latent plane sorting itself out, batch by batch (S3). This chapter makes both. The second one it begins from random weights, as a film of learning should. And it adds four more: three views of one epoch side by side, a walk through a latent plane, a comparison of straight and great-circle paths in twenty dimensions, and the reparameterisation trick itself, set in motion. Where a film suggests a story, a number checks it; more than one story did not survive.
 #
 # **What you will be able to do**
