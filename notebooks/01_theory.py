@@ -1134,7 +1134,7 @@ plt.show()
 #
 # Variance is paid for in samples: to halve the standard error you need four times as many. Learned baselines and control variates ([Ranganath, Gerrish & Blei 2014](../book/bibliography.md); [Mnih & Gregor 2014](../book/bibliography.md)) help further, and for *discrete* codes they are often what is used.
 #
-# > **Note.** The pathwise gradient is not better for every $f$, not even for every smooth one. It pays for a steep slope, the score function for large values. Take one dimension, $\mu = 0.3$ and the mean baseline: for $f(z) = \tanh z$ the pathwise gradient has less variance, for the steeper $\tanh(5z)$ the score function has. [Mohamed et al. 2020](../book/bibliography.md) give more examples. For a VAE you have to measure: in section 4.4 of [chapter 4](04_sgvb_a_vs_b.ipynb) the score function, without a baseline, has over 1,000 times the pathwise variance in the encoder.
+# > **Note.** The pathwise gradient is not better for every $f$, not even for every smooth one. A steep slope makes it noisy, as large values make the score function. Take one dimension, $\mu = 0.3$ and the mean baseline: for $f(z) = \tanh z$ the pathwise gradient has less variance, for the steeper $\tanh(5z)$ the score function has. [Mohamed et al. 2020](../book/bibliography.md) give more examples. For a VAE you have to measure: in section 4.4 of [chapter 4](04_sgvb_a_vs_b.ipynb) the score function, without a baseline, has over 1,000 times the variance of estimator B in the encoder.
 
 # %% [markdown]
 # ## 1.4 The reparameterisation trick
@@ -3463,9 +3463,9 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# In (1.50), $I(x; z) \le \log 60000 = 11.00$ nats. So $\mathrm{KL}(q_\phi(z) \Vert p(z)) \ge 25 - 11.00 = 14.00$ nats. This is the average of $\log \frac{q_\phi(z)}{p(z)}$ over the codes. So some codes lie where they are at least $e^{14}$ times as dense as the prior: places where the prior hardly ever draws.
+# In (1.50), $I(x; z) \le \log 60000 = 11.00$ nats. So $\mathrm{KL}(q_\phi(z) \Vert p(z)) \ge 25 - 11.00 = 14.00$ nats. This is the average of $\log \frac{q_\phi(z)}{p(z)}$ over the codes. So there are places where the codes are at least $e^{14}$ times as dense as the prior, where the prior hardly ever draws.
 #
-# It does *not* say that draws from the prior fall where no codes are. In one dimension let half of the codes follow the prior and half $\mathcal{N}(8, 1)$. The two halves hardly overlap, so the KL is $\frac{1}{2} \cdot \frac{8^2}{2} - \log 2 = 15.3$ nats, and yet the codes have at least half the prior's density everywhere. About draws from the prior you would have to ask the other direction, $\mathrm{KL}(p(z) \Vert q_\phi(z))$.
+# It does *not* say that draws from the prior fall where no codes are. In one dimension let half of the codes follow the prior and half $\mathcal{N}(8, 1)$. The two halves hardly overlap, and each has half of the density. The KL of $\mathcal{N}(8, 1)$ to the prior is $\frac{8^2}{2}$ and counts for half of the codes, so the KL is $\frac{1}{2} \cdot \frac{8^2}{2} - \log 2 = 15.3$ nats, and yet the codes have at least half the prior's density everywhere. About draws from the prior you would have to ask the other direction, $\mathrm{KL}(p(z) \Vert q_\phi(z))$.
 #
 # (This counts the training set as the data distribution. Nearby images in the true distribution may share those codes.)
 #

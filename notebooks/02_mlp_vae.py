@@ -30,7 +30,7 @@
 # - explain the blur of its pictures, and compute it;
 # - read a loss that was published on another scale, and know when the scale matters.
 #
-# **What it takes.** About eight minutes on two CPU cores (the last cell says what the run on this page took), and nearly 3 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
+# **What it takes.** About six minutes on two CPU cores (the last cell says what the run on this page took), and nearly 3 GiB of memory. You need Python and a little Keras. The theory is in [chapter 1](01_theory.ipynb); here each formula is repeated where it is used.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -1299,7 +1299,7 @@ for key, what, side, relation in (
     )
 
 # %% [markdown]
-# S3 is clearly the last. (It has less than half of the weights, but optimiser, minibatch and depth differ too; which of them it is, this table cannot say.) Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences. The error of a difference is the root of the two squared errors together: $\sqrt{0.27^2 + 0.21^2} = 0.34$ nats for the ELBO, $\sqrt{0.29^2 + 0.21^2} = 0.36$ for $\log p_\theta(x)$. The differences are between two and four times as large. With three seeds each that is a hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. So with dropout the two networks fit each other better, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
+# S3 is clearly the last. (It has less than half of the weights, but optimiser, minibatch and depth differ too; which of them it is, this table cannot say.) Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat. By the exact $\log p_\theta(x)$ it *loses* more than one. Set the standard errors beside both differences. The error of a difference is the root of the two squared errors together: $\sqrt{0.27^2 + 0.21^2} = 0.34$ nats for the ELBO, $\sqrt{0.29^2 + 0.21^2} = 0.36$ for $\log p_\theta(x)$. The differences are between two and four times as large. With three seeds each that is a hint, and no proof. How can both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. Section 3.9 of chapter 3 comes back to this.
 #
 # And mind the last two columns. They are about the same number, and 500 draws fall short of it by nats. Chapter 3 shows why.
 

@@ -30,7 +30,7 @@
 # - read a table of results without comparing what cannot be compared;
 # - choose a likelihood for colours, and say what more latent dimensions buy.
 #
-# **What it takes.** About seven minutes on two CPU cores (the last cell says what the run on this page took), most of it the ten epochs of section 3.5, and about 3 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
+# **What it takes.** Seven to ten minutes on two CPU cores (the last cell says what the run on this page took), most of it the ten epochs of section 3.5, and about 3 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -356,7 +356,7 @@ models = {
 }
 
 # %% [markdown]
-# First, the plain question: which is ahead on test images? (This comes first because every call in training mode moves the running averages.)
+# First, the plain question: which is ahead on test images? You will see the reason for the answer below. (This comes first because every call in training mode moves the running averages.)
 
 # %% tags=["nbval-ignore-output"]
 some = x_test[:3200]  # a hundred minibatches
@@ -401,7 +401,7 @@ vh.check(
 # %% [markdown]
 # The same image, the same weights, the same noise, and a value that moves by nats. This is noise on top of the noise from $\varepsilon$. And since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of.
 #
-# At test time the running averages step in, and the model that is tested is not the one that was trained. Compare the two modes on the test images:
+# At test time the running averages step in, and the model that is tested is not the one that was trained. (The values of the two normalised networks are the same: in training mode the running averages are not used, so both have learnt the same weights.) Compare the two modes on the test images:
 
 # %% tags=["nbval-ignore-output"]
 as_trained = {}
@@ -1202,11 +1202,11 @@ vh.check(
 # %% [markdown]
 # Take the first three rows. From a training image to a new one the likelihood falls by two to four nats: the decoder knows its training images by heart a little. The gap grows by four to seven: the encoder knows them better still. So most of what these three models lose on new images, they lose at *finding* $z$. [Zhang et al. 2022](../book/bibliography.md) report the same of larger models, where it has to be estimated. Here it is exact, up to the grid.
 #
-# Now the last row. The decoder loses what it lost before. But the gap grows by about a nat only. The plainest comparison is between the test columns of *fixed* and *dynamic*. Their test images have the same distribution, so here you may compare across. The likelihoods differ by less than the standard error of the difference. The gap is 7.8 against 4.3. So fresh coins did not make a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is their lead of three nats in the bound. Had you seen only the bound, you would have called it a better model of digits.
+# Now the last row. The decoder loses what it lost before. But the gap grows by about a nat only. The plainest comparison is between the test columns of *fixed* and *dynamic*. Their test images have the same distribution, so here you may compare across. The likelihoods differ by 0.3 nats, about one standard error. The gap is 7.8 against 4.3. So fresh coins did not make a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is their lead of three nats in the bound. Had you seen only the bound, you would have called it a better model of digits.
 #
 # Is it so for the other systems? The second table compares them in the same way. S3 gains two nats of bound, S2 with its dropout less than one, and neither gains likelihood. S1 and S4, trained for ten epochs, gain nothing that three seeds can show. That fits: fresh coins keep an encoder from learning its training images by heart, and a network that had no time for that, or dropout, has less to gain.
 #
-# > **Note.** Four limits of this comparison. The first row of its first table is one seed. In its last row the training images' coins are new, but their digits are not. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And the other systems differ in more than their coins.
+# > **Note.** Four limits of the training-against-test tables. Their row of grey levels for S0 is a single seed. In a row of dynamic coins the coins of the training images are new, but the digits are not. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And the other systems differ in more than their coins.
 #
 # Now the table. Each block is one version of the data: read down a block, not across (fixed and dynamic coins of test images are the one exception). ELBO, reconstruction, KL and $\log p(x)$ are nats per test image; ± is the standard error over the seeds in the last but one column. "500 draws" is importance sampling from the encoder's Gaussian, "exact" the grid of section 3.7. "Active" counts the latent dimensions in use.
 

@@ -17,7 +17,7 @@
 #
 # **In its first epoch the latent plane pulls itself together and sorts its digits at the same time.** And what makes a walk along a great circle look sharp is mostly the length of $z$, not the path.
 #
-# A table says what a model is worth after training. A film shows how it got there. Two of the five write-ups behind this book exist for their films: one shows digits emerging from fog, epoch by epoch (S1); the other shows the latent plane sorting itself out, batch by batch (S3). This chapter makes both. The second one it begins from random weights, as a film of learning should. And it adds four more: three views of one epoch side by side, a walk through a latent plane, a comparison of straight and great-circle paths in twenty dimensions, and the reparameterisation trick itself, set in motion. Where a film suggests a story, a number checks it; more than one story did not survive.
+# A table says what a model is worth after training. A film shows how it got there. Two of the five write-ups behind this book exist for their films: one shows digits emerging from fog, epoch by epoch (S1); the other shows the latent plane sorting itself out, batch by batch (S3). This chapter makes both. It starts the second from random weights, as a film of learning should. And it adds four more: three views of one epoch side by side, a walk through a latent plane, a comparison of straight and great-circle paths in twenty dimensions, and the reparameterisation trick itself, set in motion. Where a film suggests a story, a number checks it; more than one story did not survive.
 #
 # **What you will be able to do**
 #
@@ -27,7 +27,7 @@
 # - see, and measure, why a gradient is quiet when the noise stays fixed while $\mu$ and $\sigma$ move;
 # - write a film as a GIF, an animated PNG or an MP4, and know what each costs.
 #
-# **What it takes.** About a minute on two CPU cores (the last cell says what the run on this page took) and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb), up to S3, and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1, S4 and thresholded digits.
+# **What it takes.** One to two minutes on two CPU cores (the last cell says what the run on this page took) and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb), up to S3, and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1, S4 and thresholded digits.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -252,7 +252,7 @@ vh.check(
 # %% [markdown]
 # An accuracy of 0.4 over 300 points has a standard error of 0.03, so the last two columns cannot be told apart.
 #
-# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: by batch 100 both have happened to a good part, and together. Nor is the pull what the bound mainly gains from. The checks above hold the gain of the whole epoch: $\tfrac12\lVert\mu\rVert^2$ falls by about 34 nats, and the bound rises by over five times that. Most of it can be had without any latent variable: as long as the ELBO is below that of the mean image, the decoder can gain by learning what all digits share, a dark rim and a bright middle. What lies above that line needs $z$.
+# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: by batch 100 both have happened to a good part, and together. Nor is the pull what the bound mainly gains from. From the first frame to the last $\tfrac12\lVert\mu\rVert^2$ falls by about 34 nats, and the bound rises by some ten times as much. (The larger part of that comes before batch 15, where the table begins.) Most of it can be had without any latent variable: as long as the ELBO is below that of the mean image, the decoder can gain by learning what all digits share, a dark rim and a bright middle. What lies above that line needs $z$.
 #
 # ## 5.3 Three views of the same epoch
 #
@@ -798,7 +798,7 @@ assert theirs["file_MB"] > 1.5 * ours["file_MB"]
 #
 # The second table shows where the price of a film moves once painting is cheap: into the training. Without a film many batches run in one call, and an epoch takes little more than a second. A film of every third batch ends the call after three, and each time the images go through the encoder. With 300 images that is half an epoch more; with 10,000 it is four epochs more. (In brackets: the fastest and the slowest of five rounds, by the clock, on a machine that other work disturbs.)
 #
-# For the bytes, write the film of section 5.2 in three formats. GIF and PNG show the same pixels, in at most 255 colours (tests of the package decode them). An MP4 changes pixels a little; frames are plain arrays, so a library writes it in one line, here `imageio`, if its encoder is installed (`pip install "imageio[ffmpeg]"`).
+# For the bytes, write the film of section 5.2 in three formats. (The GIF beside a film in the book is packed again when the book is built, so its size differs a little.) GIF and PNG show the same pixels, in at most 255 colours (tests of the package decode them). An MP4 changes pixels a little; frames are plain arrays, so a library writes it in one line, here `imageio`, if its encoder is installed (`pip install "imageio[ffmpeg]"`).
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 frames = list(animation.paint_latents(second, labels, size=360))
