@@ -352,7 +352,7 @@ a, b, _ = measured["encoder, after 10 epochs"]
 vh.check("after it A has", a.mean(), b.mean(), relation="<")
 
 # %% [markdown]
-# All figures are nats² for one image, averaged over the 50. In this table ± is the standard error over the images; everywhere else in this chapter it gives a 95% interval, which is about twice as wide here. Before training B has the quieter value, by a third more than $\mathrm{Var}(\Delta)$: the decoder does not quite ignore $z$, and the covariance in (4.3) is positive. Afterwards it is A: for the encoder's $q$ by 9.7 and 7.9 where (4.7) says 8.2 and 7.8, for images with a Gaussian of their own by just as much, within one standard error. Look also at how much there is altogether. After ten epochs the choice between A and B moves 8 of 27 nats²; giving each image its own $q$ moves 15. Where that is done, the choice decides most of what is left.
+# All figures are nats² for one image, averaged over the 50. In this table ± is the standard error over the images; everywhere else in this chapter it gives a 95% interval, which is about twice as wide here. Before training B has the quieter value, by over a third more than $\mathrm{Var}(\Delta)$: the decoder does not quite ignore $z$, and the covariance in (4.3) is positive. Afterwards it is A: for the encoder's $q$ by 9.7 and 7.9 where (4.7) says 8.2 and 7.8, for images with a Gaussian of their own by just as much, within one standard error. Look also at how much there is altogether. After ten epochs the choice between A and B moves 8 of 27 nats²; giving each image its own $q$ moves 15. Where that is done, the choice decides most of what is left.
 #
 # But a value is not a gradient. An optimiser never sees the value.
 #
