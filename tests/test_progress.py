@@ -184,11 +184,15 @@ def test_the_report_is_what_the_status_page_reads(capsys, clock):
 def test_under_nbval_a_status_sends_no_message(monkeypatch):
     """A thousand unread messages are more than its socket holds: the one that says that the cell has ended is lost."""
     sent = []
+    handle = types.SimpleNamespace(update=lambda *data, **_: sent.append(data))
     monkeypatch.setattr("vae_helpers.progress._in_notebook", lambda: True)
-    monkeypatch.setenv("PYTEST_VERSION", "9")
-    monkeypatch.setattr("IPython.display.display", lambda *data, **_: sent.append(data))
-    with Progress("log p(x)", total=100, delay=0) as work:
-        for number in range(1, 100):
-            work._quiet_until = 0
-            work.update(number)
-    assert not sent
+    monkeypatch.setattr("IPython.display.display", lambda *data, **_: (sent.append(data), handle)[1])
+    for version, messages in (("9", 1), (None, 101)):  # under nbval the line alone; before a reader, each status too
+        monkeypatch.setenv("PYTEST_VERSION", version) if version else monkeypatch.delenv("PYTEST_VERSION")
+        with Progress("log p(x)", total=100, delay=0) as work:
+            work.line("epoch 1")
+            for number in range(1, 100):
+                work._quiet_until = 0
+                work.update(number)
+        assert len(sent) == messages
+        sent.clear()

@@ -280,21 +280,24 @@ def paint_pictures(
         ValueError, TypeError: the snapshots are not pictures, `originals` do not match them, or a number is below 1.
     """
     check_positive(columns=columns, scale=scale)
+    given, left = (None, 0) if originals is None else (pixels(originals, "originals"), NAMES)
     for snapshot, text in zip(snapshots, _captions(snapshots), strict=True):
-        pictures = pixels(snapshot.values, "snapshots of SampleFrames")
-        given = pictures[:0] if originals is None else pixels(originals, "originals")
-        fits = given.shape[1:] == pictures.shape[1:] and len(given) < len(pictures)
-        expect(fits, f"originals: expected the images given to SampleFrames, got {given.shape} for {pictures.shape}.")
-        samples, reconstructions = np.split(pictures, [len(pictures) - len(given)])
-        samples, pairs = in_rows(samples, columns), in_pairs(given, reconstructions, columns)
-        picture = np.uint8(np.rint(255 * tile(np.concatenate([samples, pairs])))).repeat(scale, 0).repeat(scale, 1)
-        frame = np.full((CAPTION + picture.shape[0], NAMES + picture.shape[1], 3), 255, np.uint8)
-        frame[CAPTION:, NAMES:] = picture
-        _write(frame[:CAPTION], (NAMES + 8 if originals is None else 8, 3), text)
-        row = len(picture) / (len(samples) + len(pairs))
-        for k, name in (0, "from the prior"), (len(samples), "originals"), (len(samples) + 1, "reconstructions"):
-            _write(frame[CAPTION:, :NAMES], (NAMES - 8, (k + 0.5) * row), name, anchor="rm")
-        yield frame[0 if caption else CAPTION :, NAMES if originals is None else 0 :]
+        pictures, names = pixels(snapshot.values, "snapshots of SampleFrames"), {}
+        rows = in_rows(pictures, columns)
+        if given is not None:
+            ok = given.shape[1:] == pictures.shape[1:] and len(given) < len(pictures)
+            expect(ok, f"originals: expected the images given to SampleFrames, got {given.shape} for {pictures.shape}")
+            samples, reconstructions = np.split(pictures, [-len(given)])
+            samples = in_rows(samples, columns)
+            rows = np.concatenate([samples, in_pairs(given, reconstructions, columns)])
+            names = {0: "from the prior", len(samples): "originals", len(samples) + 1: "reconstructions"}
+        picture = np.uint8(np.rint(255 * tile(rows))).repeat(scale, 0).repeat(scale, 1)
+        frame = np.full((CAPTION + picture.shape[0], left + picture.shape[1], 3), 255, np.uint8)
+        frame[CAPTION:, left:] = picture
+        _write(frame[:CAPTION], (8, 3), text)
+        for row, name in names.items():
+            _write(frame[CAPTION:, :left], (left - 8, (row + 0.5) * len(picture) / len(rows)), name, anchor="rm")
+        yield frame[0 if caption else CAPTION :]
 
 
 def paint_elbo(snapshots: list[Snapshot], width: int = 480, height: int = 160) -> Frames:

@@ -314,7 +314,7 @@ class ObjectiveTrainer(keras.Model):
         try:
             return keras.saving.serialize_keras_object(settings)
         except (TypeError, ValueError):
-            lost = f"The objective {self.objective!r} cannot be saved: compile the loaded model again."
+            lost = f"Optimizer or objective {self.objective!r} cannot be saved: compile the loaded model again."
             warnings.warn(f"{lost} Or register it: keras.saving.register_keras_serializable.", stacklevel=2)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
