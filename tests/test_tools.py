@@ -1,5 +1,6 @@
 """The scripts behind the Makefile and the extensions of the book, run on small things."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -330,3 +331,16 @@ def test_a_build_repeats_the_warnings_of_pages_that_did_not_change(tmp_path):
     for _ in range(2):
         done = subprocess.run(book, capture_output=True, text=True)
         assert done.returncode != 0 and "nonsense" in done.stderr
+
+
+def test_tests_of_one_group_run_in_one_process(tmp_path):
+    """The book is built once, whatever number of processes: two builds at a time would read each other's halves."""
+    (tmp_path / "test_group.py").write_text(
+        "import os, pytest\n\n"
+        "@pytest.mark.xdist_group('pages')\n@pytest.mark.parametrize('i', range(8))\n"
+        "def test_it(i, tmp_path):\n    print(os.environ['PYTEST_XDIST_WORKER'])\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "8 passed" in done.stdout, done.stdout
+    assert len(set(re.findall(r"\[(gw\d)\]", done.stdout))) == 1, done.stdout
