@@ -11,6 +11,7 @@ from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import active_units, elbo, kl_per_dimension, log_likelihood, log_likelihood_on_grid
+from .explain import LossExplanation, explain_loss
 from .figures import (
     DIGIT_COLORS,
     plot_history,

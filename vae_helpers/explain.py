@@ -1,0 +1,333 @@
+"""What a loss really optimises: its scale, the weight of its KL term, and the slips that change them.
+
+Nobody's code is read. The loss is called while the outputs of the two networks are steered to known values, where the
+two terms of the ELBO are known too; what is left is a line through the answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .expect import expect
+from .images import as_model_input
+from .model import VAE
+
+_GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls at each of them
+_CLOSE = 0.03  # relative: how near a factor must be to a known one
+_UNEXPLAINED = (
+    0.001  # share of the variance, beside what noise leaves, from which on a term is not what it was taken for
+)
+_FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
+
+# Terms that stand where KL(q ‖ p) should, of μ and σ [n, J]: constants apart, since a fit cannot see them.
+_KL_TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "kl": lambda m, s: 0.5 * (m**2 + s**2) - np.log(s),
+    "log_variance_as_log_std": lambda m, s: 0.5 * (m**2 + s**4) - 2 * np.log(s),
+    "log_std_as_log_variance": lambda m, s: 0.5 * (m**2 + s) - 0.5 * np.log(s),
+    "log_sigma_squared": lambda m, s: 0.5 * (m**2 + s**2 - np.log(s) ** 2),
+    "sigma_for_variance": lambda m, s: 0.5 * (m**2 + s) - np.log(s),
+    "log_sigma_for_log_variance": lambda m, s: 0.5 * (m**2 + s**2 - np.log(s)),
+    "kl_reversed": lambda m, s: 0.5 * (1 + m**2) / s**2 + np.log(s),
+    "kl_of_means_alone": lambda m, s: 0.5 * m**2,
+}
+_SLIPS = {
+    "log_variance_as_log_std": "its KL takes the encoder's log-variance for a log standard deviation",
+    "log_std_as_log_variance": "its KL takes a log standard deviation for a log-variance",
+    "log_sigma_squared": "its KL has (log σ)² where log σ² belongs",
+    "sigma_for_variance": "its KL has σ where σ² belongs",
+    "log_sigma_for_log_variance": "its KL has log σ where log σ² belongs",
+    "kl_reversed": "its KL is the wrong way round, KL(p ‖ q)",
+    "kl_of_means_alone": "its KL leaves σ out: only μ² is paid for",
+    "squared_error": "its reconstruction term is a squared error, not the model's own likelihood",
+    "sigmoid_twice": "its reconstruction term applies the sigmoid twice: the pixel means are taken for logits",
+    "no_normaliser": "its reconstruction term leaves out the normaliser of the continuous Bernoulli",
+    "no_kl": "it has no KL term: this is a plain autoencoder",
+    "sign": "both terms have the wrong sign: minimising it makes the bound worse; put a minus before it",
+    "kl_sign": "the KL has the wrong sign: it is rewarded, not paid",
+    "reconstruction_sign": "the reconstruction term has the wrong sign",
+    "fixed_noise": "it draws no fresh noise: two calls at σ = 1 give the same value, so z is μ, or ε never changes",
+    "noise_of_fixed_scale": "its noise has a fixed scale: it does not shrink with the encoder's σ",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LossExplanation:
+    """What `explain_loss` found; printed, it is the sentence.
+
+    Attributes:
+        beta: weight of the KL term beside the reconstruction term; 1 for the ELBO.
+        scale: what one nat of reconstruction, of every image, adds to the loss; 1 for the mean over images of −ELBO.
+        residual: share of the loss's variance that neither term explains.
+        recognised: `"elbo"`, `"weighted_kl"`, the name of a slip, or `None`.
+        sentence: all of it in words.
+    """
+
+    beta: float
+    scale: float
+    residual: float
+    recognised: str | None
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    __repr__ = __str__
+
+
+def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: int = 0) -> LossExplanation:
+    """Finds out what a loss optimises, by calling it: the weight of its KL term, its scale, and known slips.
+
+    The outputs of both networks are steered to chosen values while `loss` is called some 200 times. With a decoder that
+    ignores z the loss is a · (−log p(x | z)) + b · KL + a constant, if it is a weighted ELBO at all: b comes from
+    changes of the posterior, a from changes of the decoder, β = b / a. Other terms are tried in their place.
+
+    Args:
+        loss: what you minimise, as a function of (model, x): a number, or an array, whose mean is taken. It must call
+            `model` or its networks, not networks of its own.
+        model: the VAE; neither its weights nor its noise are changed.
+        x: float32 images in [0, 1], shape [n, H, W, C]; some hundred are enough, at least 4 are needed.
+        seed: of the values that the networks are steered to.
+
+    Returns:
+        `beta`, `scale`, `residual`, `recognised` and the sentence that it prints as.
+
+    Raises:
+        ValueError, TypeError: too few images, or images of another shape; `loss` raised, returned no finite numbers, or
+            does not depend on what the model puts out.
+
+    Example:
+        >>> vh.explain_loss(lambda model, x: -tf.reduce_mean(vh.sgvb_b(model, x)), model, images.test[:100])
+    """
+    x = as_model_input(tf.convert_to_tensor(x), model.image_shape)
+    expect(len(x) >= 4, f"x: expected at least 4 images, better a hundred, got {len(x)}.")
+    random, steer = np.random.default_rng(seed), _Steer(model)
+    with steer, model.using(keras.random.SeedGenerator(seed)):
+        value = _caller(getattr(loss, "python_function", loss), model)
+        calls, kl_terms, pixel_terms = _at_steered_outputs(value, steer, model, x, random)
+        noise, far = _noise(value, steer, x, random), _far(value, steer, x)
+        steer.posterior = steer.pixels = None
+        halves = value(x), value(x[: len(x) // 2])
+    expect(
+        np.ptp(calls) > 1e-6 * np.abs(calls).max(),
+        "The loss does not depend on what the model's networks put out: expected a loss(model, x) that calls `model`"
+        " (not networks or a tf.function of its own).",
+    )
+    return _explained(calls, kl_terms, pixel_terms, noise, far, halves, model, len(x))
+
+
+class _Steer(contextlib.AbstractContextManager):
+    """Puts chosen values in the place of what the two networks put out: own · (own output) + shift."""
+
+    def __init__(self, model: VAE):
+        self.model = model
+        self.posterior: tuple[np.ndarray, np.ndarray] | None = None  # μ and the raw scale [J]; None: the encoder's own
+        self.pixels: np.ndarray | None = None  # the decoder's outputs [H, W, C']; None: its own
+
+    def __enter__(self):
+        for network, steered in ((self.model.encoder, self._encoded), (self.model.decoder, self._decoded)):
+            own = network.call
+            # Past Keras's bookkeeping of attributes: nothing of the network changes.
+            vars(network)["call"] = lambda *args, own=own, steered=steered, **kwargs: steered(own(*args, **kwargs))
+        return self
+
+    def __exit__(self, *error):
+        for network in (self.model.encoder, self.model.decoder):
+            del vars(network)["call"]
+
+    def _encoded(self, outputs: tf.Tensor) -> tf.Tensor:
+        if self.posterior is None:
+            return outputs
+        return tf.zeros_like(outputs) + tf.cast(np.concatenate(self.posterior), outputs.dtype)
+
+    def _decoded(self, outputs: tf.Tensor) -> tf.Tensor:
+        return outputs if self.pixels is None else tf.zeros_like(outputs) + tf.cast(self.pixels, outputs.dtype)
+
+
+def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
+    """`loss` as one number of an array of images, or one sentence about what it did instead."""
+
+    def value(x: tf.Tensor) -> float:
+        try:
+            result = np.asarray(loss(model, x), np.float64)
+        except Exception as error:
+            raise ValueError(
+                f"The loss raised {type(error).__name__} when called as loss(model, x): {error}"
+            ) from error
+        shape = result.shape
+        expect(result.size > 0, f"The loss returned nothing to average: expected a number or an array, got {shape}.")
+        expect(
+            bool(np.isfinite(result).all()), "The loss is not finite (NaN or ∞) at moderate outputs of the networks."
+        )
+        return float(result.mean())
+
+    return value
+
+
+def _at_steered_outputs(value, steer: _Steer, model: VAE, x: tf.Tensor, random: np.random.Generator):
+    """The loss [groups, states, calls], each KL term [groups, states, terms] and each pixel term [groups, terms]."""
+    shape, repeats = model.decoder.output_shape[1:], _REPEATS
+    calls, kl_terms, pixel_terms = [], [], []
+    for _ in range(_GROUPS):
+        steer.pixels = (random.uniform(-1.5, 1.5) + 0.7 * random.normal(size=shape)).astype(np.float32)
+        for number in range(_IN_GROUP):
+            # First the prior itself, where a sampled KL has no noise either; then from near it to far from it.
+            steer.posterior = _prior(model)
+            if number:
+                means = random.normal(size=model.latent_dim) * 4.0 * number / _IN_GROUP
+                steer.posterior = means, random.uniform(-2.5, 1.0, model.latent_dim)
+            calls.append([value(x) for _ in range(repeats)])
+            if len(calls) == 2 and np.ptp(calls[1]) == 0:
+                repeats = 1  # the KL has no noise
+            normal = model.posterior(x[:1]).distribution
+            moments = normal.loc.numpy().astype(float), normal.scale.numpy().astype(float)
+            kl_terms.append([term(*moments).sum() for term in _KL_TERMS.values()])
+        pixel_terms.append(list(_pixel_terms(model, x).values()))
+    each = [_GROUPS, _IN_GROUP, -1]
+    calls = [np.resize(found, _REPEATS) for found in calls]
+    return np.reshape(calls, each), np.reshape(kl_terms, each), np.array(pixel_terms)
+
+
+def _pixel_terms(model: VAE, x: tf.Tensor) -> dict[str, float]:
+    """Terms that stand where −log p(x | z) should, at the steered outputs, mean over the images."""
+    p = model.likelihood(tf.zeros([1, model.latent_dim]))
+    mean = p.mean()
+    terms = {"likelihood": -p.log_prob(x), "squared_error": tf.reduce_sum((x - mean) ** 2, axis=[1, 2, 3])}
+    if model.likelihood_name != "gaussian":
+        for name, logits in (("sigmoid_twice", mean), ("no_normaliser", p.distribution.logits_parameter())):
+            terms[name] = tf.reduce_sum(tf.nn.softplus(logits) - x * logits, axis=[1, 2, 3])
+    return {name: float(np.mean(term.numpy().astype(float))) for name, term in terms.items()}
+
+
+def _prior(model: VAE) -> tuple[np.ndarray, np.ndarray]:
+    """μ = 0 and the raw scale of σ = 1."""
+    raw = 0.0 if model.scale_name == "log_variance" else math.log(math.e - 1)
+    return np.zeros(model.latent_dim), np.full(model.latent_dim, raw)
+
+
+def _noise(value, steer: _Steer, x: tf.Tensor, random: np.random.Generator) -> np.ndarray:
+    """Variance of the loss between calls, at σ about 0.02 and 1 (rows), the decoder its own and constant (columns)."""
+    pixels, means = steer.pixels, random.normal(size=steer.model.latent_dim)
+    wide = _prior(steer.model)[1]
+    narrow = wide * 0 - (8.0 if steer.model.scale_name == "log_variance" else 4.0)
+    variances = []
+    for raw in (narrow, wide):
+        steer.posterior = means, raw
+        for steer.pixels in (None, pixels):
+            variances.append(np.var([value(x) for _ in range(4 * _REPEATS)]))
+    return np.reshape(variances, [2, 2])
+
+
+def _far(value, steer: _Steer, x: tf.Tensor) -> float:
+    """What the loss adds for each nat of KL, from one very far posterior; 0 where that is less than rounding."""
+    near, far = [], []
+    zero, raw = _prior(steer.model)
+    for mean, calls in ((0.0, near), (_FAR, far)):
+        steer.posterior = zero + mean, raw
+        calls += [value(x) for _ in range(_REPEATS)]
+    step = np.mean(far) - np.mean(near)
+    return step / (steer.model.latent_dim * _FAR**2 / 2) if abs(step) > 1e-5 * abs(np.mean(near)) else 0.0
+
+
+def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
+    """Which column of `terms` explains `values` best, its factor, and the share of the variance that it leaves.
+
+    The first column, the right term, stays unless another leaves less than a tenth of what it does.
+    """
+    factors = (terms * values[:, None]).sum(axis=0) / (terms**2).sum(axis=0)
+    left = ((values[:, None] - factors * terms) ** 2).sum(axis=0) / (values**2).sum()
+    best = int(np.argmin(left))
+    best = best if left[0] > 10 * left[best] else 0
+    return best, float(factors[best]), float(left[best])
+
+
+def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: int) -> LossExplanation:
+    """The two fits, and what their factors mean."""
+    values = calls.mean(axis=2)
+    # Within a group the decoder's part is the same: what varies is the KL term. Rounding varies, too.
+    within = (values - values.mean(axis=1, keepdims=True)).ravel()
+    kl_within = (kl_terms - kl_terms.mean(axis=1, keepdims=True)).reshape(len(within), -1)
+    hidden = np.abs(within).max() < 2e-6 * np.abs(values).max()
+    which_kl, b, left_of_kl = (0, far, 0.0) if hidden else _best(kl_within, within)
+    at_prior = values[:, 0] - values[:, 0].mean()  # what varies there is the decoder's part
+    which_pixels, a, left_of_pixels = _best(pixel_terms - pixel_terms.mean(axis=0), at_prior)
+    noise_left = 0.0 if hidden else 4 * calls.var(axis=2).mean() / _REPEATS / within.var()
+    beta, residual = b / a if a else math.inf, max(left_of_kl, left_of_pixels)
+    if max(left_of_kl - noise_left, left_of_pixels) > _UNEXPLAINED:
+        return LossExplanation(beta, a, residual, None, _unknown(left_of_kl, left_of_pixels))
+
+    fresh = noise[:, 0] - noise[:, 1]  # what z adds through the decoder, at a small σ and at a large one
+    slips = {
+        "no_kl": b == 0,
+        list(_KL_TERMS)[which_kl]: which_kl > 0,
+        ("likelihood", "squared_error", "sigmoid_twice", "no_normaliser")[which_pixels]: which_pixels > 0,
+        "sign": a < 0 and b < 0,
+        "kl_sign": b < 0,
+        "reconstruction_sign": a < 0,
+        "fixed_noise": noise[1, 0] <= 1e-14 * halves[0] ** 2,
+        "noise_of_fixed_scale": fresh[0] > max(0.25 * fresh[1], 4 * noise[0, 1]),
+    }
+    slip = next((name for name, found in slips.items() if found), None)
+    pixels = int(np.prod(model.image_shape))
+    weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
+    sentence = f"β = {beta:.4g}" + (f": {words}." if slip not in ("no_kl", "squared_error") else ".")
+    if slip:
+        sentence += f" {_SLIPS[slip][0].upper()}{_SLIPS[slip][1:]}."
+    if slip == "squared_error":
+        sentence += f" It is that of a Gaussian decoder with the variance {abs(beta) / 2:.3g} for every pixel."
+    half_to_whole = halves[1] / halves[0] if halves[0] else 1.0
+    sentence += f" {_averages(abs(a), half_to_whole, pixels, n)} Unexplained: {residual:.2%} of the variance."
+    return LossExplanation(beta, a, residual, slip or weight, sentence)
+
+
+def _near(value: float, target: float) -> bool:
+    return abs(value / target - 1) < _CLOSE
+
+
+def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:
+    """A name for the weight of the KL, and what it says."""
+    known = [
+        ("elbo", 1, "the two terms weigh as in the ELBO"),
+        ("kl_averaged_over_latents", 1 / latents, f"the KL is averaged over its {latents} latents: sum it"),
+        ("half_dropped", 2, "the KL counts twice: its ½ is missing"),
+        ("pixels_averaged", pixels, f"the reconstruction is averaged over {pixels} values, the KL is not: sum both"),
+        ("kl_over_pixels", 1 / pixels, f"the KL is divided by the {pixels} values of an image: multiply it by that"),
+        ("kl_over_batch_and_pixels", 1 / (n * pixels), f"the KL is divided by {n} images and {pixels} values"),
+        ("kl_over_batch", 1 / n, f"the KL is divided by the {n} images of the batch, the reconstruction is not"),
+    ]
+    known += [
+        ("minibatch_over_dataset", n / size, f"the KL is weighted by M/N = {n}/{size}") for size in (60_000, 50_000)
+    ]
+    for name, target, words in known:
+        if _near(beta, target):
+            return name, words
+    if beta > 1:
+        return "weighted_kl", f"the KL weighs {beta:.3g} times as much as in the ELBO"
+    return "weighted_kl", f"the KL weighs 1/{1 / beta:.4g} as much as in the ELBO" if beta else ""
+
+
+def _averages(scale: float, half_to_whole: float, pixels: int, n: int) -> str:
+    """Which axes were averaged, as far as the scale and a batch of half the size tell."""
+    summed = abs(half_to_whole - 0.5) < 0.1  # half the images, half the loss
+    per_image = scale / n if summed else scale
+    over = "summed over images" if summed else "averaged over images"
+    if _near(per_image, 1):
+        return f"Its reconstruction is summed over pixels and {over}."
+    if _near(per_image, 1 / pixels):
+        return f"Its reconstruction is averaged over the {pixels} values of an image and {over}."
+    return f"Its reconstruction is {per_image:.4g} times the sum over pixels, {over}."
+
+
+def _unknown(left_of_kl: float, left_of_pixels: float) -> str:
+    """What to say where nothing fits."""
+    part, left = max(("KL", left_of_kl), ("reconstruction", left_of_pixels), key=lambda pair: pair[1])
+    return (
+        f"Not recognised: the {part} term of the ELBO, and the known slips of it, leave {left:.1%} of the variance"
+        " of the loss unexplained. Look there first."
+    )
