@@ -70,10 +70,11 @@ lab: $(READY) data  ## open the chapters in JupyterLab
 notebooks: $(READY) data  ## re-execute all chapters, or one: make notebooks NB=02_mlp_vae
 	@$(BIN)/python tools/execute.py $(NB)
 
-scoreboard: $(READY) data  ## make what has no stored result yet (from nothing, six hours or so), then the table
+scoreboard: $(READY) data  ## make what has no stored result yet (from nothing, six hours or so), then the tables
 	@$(BIN)/python experiments/run.py scoreboard
 	@test -f experiments/results/seconds_per_epoch.json || $(BIN)/python experiments/run.py --time
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
+	@$(BIN)/python experiments/scoreboard.py --first-page > experiments/results/first_page.md
 
 explorer: $(READY) data  ## export the decoder of the first page's latent explorer again
 	@$(BIN)/python tools/export_explorer.py

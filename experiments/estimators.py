@@ -79,7 +79,7 @@ def draw(model: vh.VAE, x: np.ndarray, mean: np.ndarray, scale: np.ndarray, seed
 
 
 def value_variances(f: np.ndarray, noise: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> dict[str, list[float]]:
-    """For each image: the variance of A's and of B's value over the noise, and Var(Δ) by (4.2), nats²."""
+    """For each image: the variance of A's and of B's value over the noise, and Var(Δ) by (4.1), nats²."""
     delta = -mean * scale * noise + 0.5 * (1 - scale**2) * (noise**2 - 1)
     by_formula = mean**2 * scale**2 + 0.5 * (1 - scale**2) ** 2
     return {
@@ -122,7 +122,7 @@ def of_gaussians(model: vh.VAE, x: np.ndarray, mean: np.ndarray, scale: np.ndarr
         found["cases"] = {"mean": rounded(mean), "scale": rounded(scale)}
         for name, of_both in variances.items():
             found["cases"] |= {f"{name}_{by}": rounded(values) for by, values in of_both.items()}
-        found["cases"]["third"] = rounded(np.mean((noise**2 - 1) * slope, axis=0))  # the averages of (4.12)
+        found["cases"]["third"] = rounded(np.mean((noise**2 - 1) * slope, axis=0))  # the averages of (19.1)
         found["cases"]["fourth"] = rounded(np.mean((noise**3 - 3 * noise) * slope, axis=0))
     return found
 
@@ -156,7 +156,7 @@ def weights_of(model: vh.VAE, x: np.ndarray, k: int = 50) -> dict[str, float]:
 
 
 def moments() -> dict:
-    """Everything that sections 4.2 to 4.4 and 4.8 show of the network, at each moment of its training."""
+    """Everything that chapter 4 and the pages 18 and 19 show of the network, at each moment of its training."""
     images = vh.load_mnist()
     test = vh.binarize(images.test, "threshold")
     x, thousand = test[:50], test[:1000]
@@ -238,8 +238,8 @@ def in_turn(fits: dict, rounds: int) -> dict:
 
 
 def seconds() -> dict:
-    """Seconds of training without a test: an epoch of each estimator (section 4.6), 600 updates of each share of draws
-    and images (4.7), an epoch of each objective and number of draws (4.9)."""
+    """Seconds of training without a test: an epoch of each estimator (chapter 4), 600 updates of each share of draws
+    and images (page 20), an epoch of each objective and number of draws (page 18)."""
     images = vh.load_mnist().train
 
     def compiled(recipe: Run, objective: Callable, samples: int = 1) -> vh.VAE:

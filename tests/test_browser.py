@@ -17,6 +17,7 @@ from bs4 import BeautifulSoup
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 import export_explorer  # noqa: E402
+import page_measures  # noqa: E402
 import pdf  # noqa: E402
 from pdf import CHROMIUM  # noqa: E402
 
@@ -143,7 +144,18 @@ def test_a_page_loads_whole_and_from_here_alone(desktop):
     )
     assert all(formulas)
     if desktop.name == "notebooks/01_theory.html":
-        assert len(formulas) > 600
+        assert len(formulas) > 200
+
+
+def test_a_chapter_shows_more_than_it_proves(desktop):
+    """Of its height at most so much is code and its output; pictures come often; nothing is cut off."""
+    if not desktop.name.startswith("notebooks/"):
+        pytest.skip("not a chapter")
+    found = page_measures.measure(desktop)
+    assert found["code"] <= page_measures.MOST_CODE * found["height"], found
+    assert found["cut"] == 0, found
+    if page_measures.kind(Path(desktop.name)) == "core":
+        assert found["bare"] <= page_measures.LONGEST_BARE, found
 
 
 def test_only_boxes_scroll_sideways(desktop):

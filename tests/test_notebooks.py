@@ -16,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))
 from execute import FOLDED, chapters, pair_differences, paired  # noqa: E402
+from page_measures import MOST_WORDS, kind, words  # noqa: E402
 from set_repository import colab_cell, declared  # noqa: E402
 
 CHAPTERS = chapters()
@@ -60,7 +61,8 @@ def unstable_lines(cell) -> list[str]:
         output.get("data", {}).get(mime, "") for output in cell.outputs for mime in ("text/plain", "text/markdown")
     ]
     lines = "\n".join(texts).splitlines()
-    return [line for line in lines if re.search(r"\d\.\d", line) and not line.startswith("✓")]
+    # A figure's size is what its code says.
+    return [line for line in lines if re.search(r"\d\.\d", line) and not line.startswith(("✓", "<Figure size "))]
 
 
 @each_chapter
@@ -220,8 +222,37 @@ def test_a_chapter_has_its_parts(script):
     for heading in ("What you will be able to do", "What we measured", "In this chapter you have seen", "Exercises"):
         assert heading in text
     assert "What to read next" in text
-    assert text.count("<details>") == text.count("</details>") >= 4
+    assert text.count("<details>") == text.count("</details>")
     assert sum("assert" in cell.source or "vh.check(" in cell.source for cell in code_cells(read(script))) >= 5
+
+
+@each_chapter
+def test_a_page_is_short_enough_to_be_read(script):
+    assert words(script) <= MOST_WORDS[kind(script)]
+
+
+@each_chapter
+def test_exercises_are_cells_with_their_solutions(script):
+    """Student copies are made of them: each says its minutes and kind, and its solution is folded."""
+    cells = read(script).cells
+    exercises, by_code = 0, 0
+    for position, cell in enumerate(cells):
+        if cell.cell_type == "markdown" and "exercise" in tags_of(cell):
+            exercises += 1
+            stated = re.match(r"\*\*(\d+)\. [^*]+\*\* \(\d+ min, (by hand|by code|open)\)", cell.source)
+            assert stated and int(stated[1]) == exercises, cell.source[:80]
+            following = cells[position + 1]
+            if stated[2] == "by code":
+                by_code += 1
+                assert following.cell_type == "code" and "exercise" in tags_of(following), "a stub comes next"
+                following = cells[position + 2]
+            assert following.cell_type == "markdown" and "solution" in tags_of(following), cell.source[:80]
+            assert following.source.startswith("<details>") and following.source.rstrip().endswith("</details>")
+    few, few_by_code = (6, 2) if kind(script) == "core" else (2, 0)
+    assert exercises >= few and by_code >= few_by_code
+    tagged = [cell for cell in cells if {"exercise", "solution"} & set(tags_of(cell))]
+    first = cells.index(tagged[0])
+    assert cells[first : first + len(tagged)] == tagged, "nothing else stands among the exercises"
 
 
 @each_chapter

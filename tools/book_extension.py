@@ -61,6 +61,9 @@ def _visit_image(self, node) -> None:
                 f'{picture.strip()}</picture><p class="film-links"><a href="{base}.gif" download>as GIF, '
                 f"{gif.stat().st_size / 1000:.0f} kB</a></p>\n"
             )
+        elif "reference" not in node.parent.tagname:  # a tap shows it in full size, which a phone can zoom
+            address = re.search('src="([^"]*)"', picture)[1]
+            picture = f'<a href="{address}">{picture.strip()}</a>\n'
     self.body[-1] = picture
 
 

@@ -58,12 +58,18 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
-// A box that scrolls can be reached with the Tab key. Boxes are looked at when they come near the screen.
+// A box that scrolls can be reached with the Tab key, and fades at the right as long as more is there (book.css). Boxes
+// are looked at when they come near the screen.
 document.addEventListener("DOMContentLoaded", () => {
+  const fade = (box) => {
+    box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  };
   const look = (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (isIntersecting && target.scrollWidth > target.clientWidth) {
+      if (isIntersecting && target.scrollWidth > target.clientWidth && target.tabIndex < 0) {
         target.tabIndex = 0;
+        fade(target);
+        target.addEventListener("scroll", () => fade(target), { passive: true });
       }
     }
   };
