@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 2. A first variational autoencoder in code
 #
-# **Two numbers for each digit take the bound from −206 nats, where a network stands that knows only the average digit, to −146.** Fair coins in place of pixels score −543. A perfect copy would score −46, because grey pixels are read as coins. What remains between is mostly blur, and the blur has a reason.
+# **A network that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The gap that remains is mostly blur, and the blur has a reason.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -71,7 +71,7 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# This chapter builds a variational autoencoder (VAE) twice: once with every step in the open, once as a Keras model that you train with `fit`. Both are shown to be the same, step for step. Then you train it on handwritten digits and look at what it has learnt, with numbers measured on images that it never saw.
+# This chapter builds a variational autoencoder (VAE) twice: once with every step in the open, once as a Keras model that you train with `fit`. Then you train it on handwritten digits and look at what it has learnt.
 #
 # **What you will be able to do**
 #
@@ -83,7 +83,7 @@ plt.show()
 # - name three common slips and what each costs;
 # - explain the blur of the pictures, and compute it.
 #
-# **What it needs.** Some 40 minutes to read. About four minutes to run on two CPU cores, and a little over 2 GiB of memory. You should know a little Python and Keras. The theory is in [chapter 1](01_theory.ipynb); each formula is repeated here.
+# **What it needs.** Some 40 minutes to read. Three to ten minutes to run on two CPU cores, and a little over 2 GiB of memory. You should know a little Python and Keras. The theory is in [chapter 1](01_theory.ipynb); each formula is repeated here.
 #
 # ## 2.1 The data
 #
@@ -99,7 +99,7 @@ vh.plot_images(images.train[:16])
 plt.show()
 
 # %% [markdown]
-# A network wants small numbers, so divide by 255. The result lies between 0 and 1. This chapter reads it as a *probability*: a pixel of 0.8 stands for "white in eight of ten cases". Most tutorials do, and so does the published write-up that this chapter follows (system S0 in the [introduction](../book/intro.md)). It has a price, which section 2.8 measures. `binarize` could also turn grey levels into zeros and ones; with `"none"` it only divides.
+# A network wants small numbers, so divide by 255. The result lies between 0 and 1. This chapter reads it as a *probability*: a pixel of 0.8 stands for "white in eight of ten cases". Most tutorials do, and so does the published write-up that this chapter follows (system S0 in the [introduction](../book/intro.md)). It has a price, which section 2.8 measures. With `"none"` the helper `binarize` only divides.
 
 # %%
 x_test = vh.binarize(images.test, "none")
@@ -118,7 +118,7 @@ assert x_test.shape == (10_000, 28, 28, 1) and x_test.dtype == np.float32
 # 1. draw $z$ from a fixed distribution, the **prior** $p(z) = \mathcal{N}(0, I)$: independent numbers, each Gaussian with mean 0 and variance 1;
 # 2. a network, the **decoder**, turns $z$ into a probability for each pixel; draw the image $x$ from these, that is, from $p_\theta(x \mid z)$ (read: $x$ given $z$).
 #
-# Here $z$ has $J$ numbers, and $\theta$ stands for the weights of the decoder. To learn $\theta$ you would need, for each training image, the $z$ that could have produced it: the **posterior** $p_\theta(z \mid x)$. It has no formula. So a second network, the **encoder** with weights $\phi$, learns to approximate it.
+# Here $z$ has $J$ numbers, and $\theta$ stands for the weights of the decoder. To learn $\theta$ you would need to know, for each training image, how likely each $z$ is to have produced it: the **posterior** $p_\theta(z \mid x)$. It has no formula. So a second network, the **encoder** with weights $\phi$, learns to approximate it.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Sketch from left to right: a digit x, a trapezium named encoder, a small blue cloud inside the large dashed circle of the prior with an orange point z in the cloud, a trapezium named decoder, and a soft picture of the digit."}}
 from scipy.ndimage import gaussian_filter
@@ -147,7 +147,7 @@ axis.set_axis_off()
 plt.show()
 
 # %% [markdown]
-# (A sketch; real pictures follow in section 2.8.) The encoder does not return a point. It returns a small Gaussian cloud, whose mean and variance depend on the image:
+# The encoder does not return a point. It returns a small Gaussian cloud (blue), whose mean and variance depend on the image:
 #
 # $$q_\phi(z \mid x) = \mathcal{N}\!\left(z;\ \mu(x),\ \operatorname{diag}\sigma^2(x)\right). \tag{2.1}$$
 #
@@ -213,7 +213,7 @@ vh.check(
 #
 # ### The reconstruction term
 #
-# One draw of $z$ is enough for its average when a minibatch holds many images ([the page on draws or images](20_draws_or_images.ipynb) measures it). But you must be able to send a gradient *through* the draw to $\mu$ and $\sigma$. The **reparameterisation trick** does it: draw $\varepsilon$ from the standard normal, which has no weights to train, then stretch and shift it.
+# One draw of $z$ is enough for this average when a minibatch holds many images ([the page on draws or images](20_draws_or_images.ipynb) measures it). But you must be able to send a gradient *through* the draw to $\mu$ and $\sigma$. The **reparameterisation trick** does it: draw $\varepsilon$ from the standard normal, which has no weights to train, then stretch and shift it.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Two scatters on the same axes. Left, draws of epsilon: a round cloud about the origin. Right, the same draws stretched and shifted: a flat cloud around the mean at (1, minus 2). One draw is marked in orange in both, with an arrow from the mean on the right."}}
 some_noise = np.random.default_rng(3).normal(size=(400, 2))
@@ -253,7 +253,7 @@ def reparameterise(mu, log_variance, epsilon):
 
 
 # %% [markdown]
-# The comment `[n, J]` is a shape: $n$ images, $J$ numbers each. The ½ matters: it is $\sigma$ that multiplies the noise, not $\sigma^2$. The slip is easy to make and the loss does not show it (exercise 3). So check it: the draws must have mean $\mu$ and standard deviation $\sigma$.
+# In the docstrings `[n, J]` is a shape: $n$ images, $J$ numbers each. The ½ matters: it is $\sigma$ that multiplies the noise, not $\sigma^2$. The slip is easy to make and the loss does not show it (exercise 3). So check that the draws have mean $\mu$ and standard deviation $\sigma$.
 
 # %% tags=["check"]
 some_mu = tf.constant([[1.0, -2.0]])
@@ -282,7 +282,7 @@ vh.check(
 #
 # $$\operatorname{KL} = \frac{1}{2}\sum_{j=1}^{J} \left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right). \tag{2.5}$$
 #
-# Look at one number: the price is zero for the prior itself, grows with the square of $\mu$, and rises slowly as the cloud gets narrow.
+# Look at one latent number: the price is zero for the prior itself and grows with the square of $\mu$. Halving $\sigma$ adds less than $\log 2 \approx 0.7$ nats.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "The KL term of one latent number against sigma from 0.05 to 2, for means 0, 1 and 2. Each curve has its minimum at sigma 1, at 0, 0.5 and 2 nats, and rises steeply only where sigma is below 0.2."}}
 widths = np.linspace(0.05, 2, 200)
@@ -319,7 +319,7 @@ def elbo_terms(x, epsilon):
 
 
 # %% [markdown]
-# Two *sums*, over pixels and over latent dimensions. A mean in either place trains another model; section 2.9 shows what becomes of one.
+# Two *sums*, over pixels and over latent dimensions. A mean in either place trains another model; section 2.9 shows what a mean over the pixels does.
 #
 # Before you trust the formulas, check them against code that someone else wrote: TensorFlow Probability's distributions.
 
@@ -387,7 +387,7 @@ vh.check(
 vh.check("the first rung", coins, LADDER["fair coins"][0], atol=0.05)
 
 # %% [markdown]
-# **Knowing the average digit.** Give each pixel its mean over the training images and ignore everything about the image at hand. A model whose latent code carries nothing can learn exactly this, and nothing better. (A pixel that is black in every training image would have probability 0, and ink there would cost infinitely much. So allow one grey level in a hundred images.)
+# **Knowing the average digit.** Give each pixel its mean over the training images and ignore everything about the image at hand. A model whose latent code carries nothing can learn exactly this, and nothing better. A pixel that is black in every training image would have probability 0, and ink there would cost infinitely much. So no mean may fall below one grey level in a hundred images.
 
 # %%
 mean_image = images.train.mean(axis=0) / 255.0
@@ -417,7 +417,7 @@ for axis, (title, picture) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# A VAE that scores near the second number has learnt little but the average. You will meet one in section 2.9.
+# These are the first two rungs of the ladder at the top of the page. A VAE that scores near the second, as one in section 2.9 does, has learnt little but the average.
 #
 # ## 2.6 Training, with every step in the open
 #
@@ -477,9 +477,9 @@ plt.show()
 #
 # ## 2.7 The same, as a Keras model
 #
-# `vh.VAE` wraps any two Keras networks that fit together. Its training step is the one you have just written. In exchange you get `fit`, `evaluate`, callbacks, saving and loading. The bound is passed as `objective`: `vh.sgvb_b` is (2.2) with the KL term in closed form. The name is short for *stochastic gradient variational Bayes*, estimator B of the original paper (Kingma and Welling, 2013).
+# `vh.VAE` wraps any two Keras networks that fit together. Its training step is the one you have just written. In exchange you get `fit`, `evaluate`, callbacks, saving and loading. The bound is passed as `objective`: `vh.sgvb_b` is (2.2) with the KL term in closed form, the estimator SGVB-B of chapter 1.
 #
-# Is it really the same? Start from the copied networks, the same order of images and the same noise, record the loss of every step, and compare. (The compiler XLA draws other noise from the same seed; the loop above does without.)
+# Is it really the same? Start from the copied networks, the same order of images and the same noise, let a callback (`StepLosses`, folded) record the loss of every step, and compare. `jit_compile=False` switches off the compiler XLA, which would draw other noise from the same seed.
 
 
 # %% tags=["plumbing"]
@@ -568,7 +568,7 @@ vh.check(
 )
 
 # %% [markdown]
-# "Train" and "test" are the ELBO; behind each stand its two terms, all in nats per image.
+# "Train" and "test" are the ELBO; to the right of each stand its two terms, all in nats per image. The curves begin at the third epoch.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels above each other against epochs, train and test. The ELBO rises steeply and flattens out; the test curve ends a few nats below the training curve. The KL term climbs slowly from about 4.5 to 6.4 nats."}}
 figure, axes = plt.subplots(2, 1, figsize=(6, 5), sharex=True)
@@ -636,7 +636,7 @@ plt.show()
 # %% [markdown]
 # No region is empty and nothing jumps. That nothing jumps is no merit of the KL term: the decoder is a continuous function, as in a plain autoencoder. What the KL term brings is that you know where to look: it draws the clouds to the prior, and the grid covers the prior. On the [first page](../book/intro.md) you can drag a point through such a plane.
 #
-# Both dimensions are in use. `vh.active_units` counts those whose mean changes with the image.
+# Both dimensions are in use: `vh.active_units` counts those whose mean changes with the image. Each has a KL term of its own.
 
 # %% tags=["check"]
 kl_of_each = vh.kl_per_dimension(model, x_test)
@@ -648,7 +648,7 @@ vh.check("both dimensions are in use", active, 2, relation="=")
 # %% [markdown]
 # ### Numbers
 #
-# One run is one draw: another seed gives other initial weights, another order and other noise. So here are three stored runs of exactly this recipe, made by `python experiments/run.py s0-none`. The run on this page repeats the first of them.
+# One run is one draw: another seed gives other initial weights, another order and other noise. So here are three stored runs of exactly this recipe, made by `python experiments/run.py s0-none`. The run on this page has the seed of the first. It need not end at the same number: tiny differences of rounding grow over 2,950 steps.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Dots for three stored runs on an axis of nats. The ELBO stands near minus 146, log p of x from 500 draws near minus 143, and the exact log p of x near minus 140. The ELBO of this page's run, in orange, lies beside the stored ones."}}
 stored = vh.stored("s0-none")
@@ -684,9 +684,9 @@ rung = LADDER["our VAE: two\nnumbers a digit"][0]
 vh.check("the third rung: their mean", mean, rung, atol=0.05)
 
 # %% [markdown]
-# **Seeds differ by almost a nat.** With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. A single run with a better figure than another recipe's single run proves little.
+# **Seeds differ by almost a nat.** With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. One run that beats one run of another recipe proves little.
 #
-# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here: for a latent plane $\log p_\theta(x)$ can be computed exactly, on a grid, as in [chapter 3](03_conv_vae.ipynb).
+# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here. You can know: for a latent plane $\log p_\theta(x)$ can be computed on a grid ([chapter 3](03_conv_vae.ipynb) does it).
 
 # %%
 some = x_test[:250]
@@ -736,7 +736,7 @@ vh.check(
 #
 # These stand in widely read tutorials. Each is one line. Measure before you worry: not every slip matters.
 #
-# **A mean over the pixels.** Keras's binary cross-entropy averages over the last axis. On flattened images that divides the reconstruction term by 784, while the KL term keeps its full weight. The code is now 784 times too expensive, and the cheapest thing to do is to send nothing. An objective is a plain function, so the slip is quickly written down.
+# **A mean over the pixels.** Keras's binary cross-entropy averages over the last axis. On flattened images that divides the reconstruction term by 784, while the KL term keeps its full weight. The code is now 784 times too expensive, and the cheapest thing to do is to send nothing.
 
 
 # %%
@@ -771,9 +771,9 @@ vh.plot_images(np.concatenate(pair))
 plt.show()
 
 # %% [markdown]
-# Samples from the same eight $z$: above from the model of section 2.7, below with the slip. Nothing in the loss itself warns you: it falls and settles. The KL term gives it away, and so does the average digit, once you have summed over the pixels. This state is called **posterior collapse**.
+# Samples from the same eight $z$: above from the model of section 2.7, below with the slip. Nothing in the loss itself warns you: it falls and settles. A KL term near 0 gives it away, and so does the ELBO with the correct sum: it is that of the average digit. This state is called **posterior collapse**.
 #
-# **Evaluating at the mean.** It is tempting to skip the noise on test images and decode $\mu(x)$. The number gets better. It is no longer a bound on anything.
+# **Evaluating at the mean.** It is tempting to skip the noise on test images and decode $\mu(x)$. Here the number gets better by almost a nat, but it is no longer a bound on anything.
 
 # %%
 q = model.posterior(x_test)
@@ -804,13 +804,11 @@ vh.check("the error is below 0.3 nats", abs(bias), 0.3, relation="<")
 # %% [markdown]
 # Harmless here, then; it grows when the last batch is small and unlike the rest. `fit` and `evaluate` of `vh.VAE` weigh by images.
 #
-# More slips, from two published networks, are mended in the [case studies](06_case_studies.ipynb).
-#
 # ## 2.10 Why are the pictures blurred?
 #
-# All pictures of this chapter are softer than the data. Here is an answer that you can compute: **the best picture at a point of the latent space is an average of real images, and averages are soft.**
+# All pictures of this chapter are softer than the data. You can compute why: **the best picture at a point of the latent space is an average of real images, and averages are soft.**
 #
-# Clouds overlap. Look at one point $z$, the mean of the first test image, the seven of section 2.5. Take the 120 training images whose clouds cover it most densely; every fourth cloud is drawn. The decoder sees only $z$, and has to serve them all.
+# Clouds overlap. Look at one point $z$, the mean of the first test image, the seven of section 2.5. Take the 120 training images whose clouds cover it most densely; every fourth cloud is drawn, one $\sigma$ to each side. The decoder sees only $z$, and has to serve them all.
 
 # %% tags=["plumbing"]
 grey_train = vh.binarize(images.train, "none")
@@ -847,7 +845,11 @@ right.set_axis_off()
 plt.show()
 
 # %% [markdown]
-# **The argument.** Fix the encoder, and ask for the best decoder among those whose pixels are independent given $z$, as ours are. Number the training images $x^{(1)}, x^{(2)}, \dots$ and write $x_d^{(i)}$ for pixel $d$ of image $i$. Only the reconstruction term contains the decoder. For one image it is an integral over $z$, weighted with the image's cloud. Add up all images under one integral: at each $z$ stands a sum over the images, each with the density of its cloud there. For pixel $d$ with logit $\ell_d(z)$ it is
+# **The argument.** Fix the encoder, and ask for the best decoder among those whose pixels are independent given $z$, as ours are. Number the training images $x^{(1)}, x^{(2)}, \dots$ Only the reconstruction term contains the decoder. Added up over the images it is
+#
+# $$\int \sum_i q_\phi(z \mid x^{(i)}) \log p_\theta(x^{(i)} \mid z)\, dz.$$
+#
+# So at each $z$ stands a sum over the images, each weighted by the density of its cloud there. Write $x_d^{(i)}$ for pixel $d$ of image $i$ and $\ell_d(z)$ for its logit. By (2.4) this pixel adds
 #
 # $$\sum_i q_\phi(z \mid x^{(i)}) \left[x_d^{(i)} \ell_d(z) - \log(1 + e^{\ell_d(z)})\right].$$
 #
@@ -915,7 +917,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So the softness is not a flaw of the optimiser, and for this encoder a larger decoder of this kind would not remove it. It follows from clouds that overlap: about a hundred of the 60,000 images share a point. (The count is $1 / \sum_i (\text{weight}_i)^2$: it is $n$ if $n$ images share the point equally.) More latent dimensions give the clouds room to part (exercise 4). A decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
+# So the softness is not a flaw of the optimiser, and for this encoder a larger decoder of this kind would not remove it. It follows from clouds that overlap: about a hundred of the 60,000 images share a point. The count is $1 / \sum_i w_i^2$ with the weights $w_i$ of the average; it is $n$ if $n$ images share the point equally. More latent dimensions give the clouds room to part (exercise 4). A decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
 #
 # **Would a Gaussian decoder help?** Not for given clouds. It describes a pixel by a mean and a variance $s^2$. With $s$ held fixed, $\log p_\theta(x \mid z)$ is, up to a constant, minus the squared difference divided by $2s^2$, and the best mean is again the average (2.6). See it on the pixel that varies most at the first $z$: try 99 values for its mean under both decoders.
 
@@ -956,7 +958,7 @@ plt.show()
 # %% [markdown]
 # What the Gaussian does change is the balance: $s$ sets how many nats a wrong grey level costs. A small $s$ makes it worth a larger KL term to keep images apart, and the pictures become sharper.
 #
-# Why are the pictures of a **generative adversarial network** (GAN) sharper? This page trains none, so take it as background. A VAE must give every training image some probability, and pays without limit for one that it calls impossible. What a GAN pays for images that it never produces has a limit, so it can leave some out in place of averaging over them.
+# Why are the pictures of a **generative adversarial network** (GAN) sharper? This page trains none, so take it as background. A VAE pays without limit for a training image that it calls impossible. What a GAN pays for images that it never produces has a limit, so it can leave some out in place of averaging.
 #
 # ## What we measured
 #
@@ -987,10 +989,10 @@ rows = [
     ["a perfect copy, free code", perfect, not_asked],
     ["mean over the pixels, 5 epochs", its_elbo, not_asked],
 ]
-vh.table(["", "here", "published"], rows)
+vh.table(["figure", "here", "published"], rows)
 
 # %% [markdown]
-# "Published" means the write-up behind this chapter; "none given" marks a figure that it could have had. It prints training figures every ten epochs and no test figure. The nearest published number is that of Keras's own example: a *loss* of 146.95 (140.15 + 6.80) with $J = 2$ and a convolutional network after 30 epochs. It was trained on training and test images together, so it is no held-out figure. How this model ranks beside two others is in the [case studies](06_case_studies.ipynb).
+# "Published" means the write-up behind this chapter. It prints training figures every ten epochs and no test figure ("none given"). "Not asked" marks a figure that only this page asks for. The nearest published number is that of Keras's own example: a *loss* of 146.95 (140.15 + 6.80) with $J = 2$ and a convolutional network after 30 epochs. It was trained on training and test images together, so it is no held-out figure.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 assert vh.peak_memory() < 4
@@ -1004,19 +1006,19 @@ vh.report_page(started)
 # - a training loop in the open and `fit`, agreeing at every step;
 # - curves held against two anchors, the fair coins and the average digit;
 # - reconstructions, samples, the scatter and the plane of a two-dimensional latent space;
-# - what three slips cost: one of them everything, one about a nat of honesty, one next to nothing;
+# - what three slips cost: one of them everything, one next to nothing, and one flatters the model by about a nat;
 # - a decoder that returns the average of the images which share a point: the blur.
 #
 # ## Exercises
 
 # %% [markdown] tags=["exercise"]
-# **1. The length of a code** (5 min, by hand). What is $e^{\mathrm{KL}}$ for the KL term after 50 epochs, on test images? How could you picture this number?
+# **1. The length of a code** (5 min, by hand). What is $e^{\mathrm{KL}}$ for the KL term after 50 epochs, on test images? A choice among ten places would name the digit. What can the rest be for?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# The KL term is about 6.4 nats and $e^{6.4} \approx 600$. Picture a prior cut into about 600 equally likely cells: naming the cell costs as much as the average code, and the code says no more than that. It is far more than ten: there is room for how a digit is written, not only for which one it is.
+# The KL term is about 6.4 nats and $e^{6.4} \approx 600$. Picture a prior cut into about 600 equally likely cells: naming the cell costs as much as the average code, and the code says no more than that. Some 60 cells a digit leave room for how it is written: its slant, its width, its stroke.
 #
 # </details>
 
@@ -1036,13 +1038,13 @@ by_code = kl_to_prior(tf.constant([[1.0]]), tf.constant([[-2.0]]))
 vh.check("exercise 2: the KL term, in nats", by_code, 1.0677, atol=1e-4)
 
 # %% [markdown] tags=["exercise"]
-# **3. The missing ½** (10 min, open). Somebody writes `tf.exp(log_variance)` for $\sigma$ in `reparameterise` and trains. The loss falls and settles as usual. Which distribution does the network now sample from, and which one does its KL term believe in? Is the loss still a bound? Which checks of this page would find the slip?
+# **3. The missing ½** (10 min, open). Somebody writes `tf.exp(log_variance)` for $\sigma$ in `reparameterise` and trains. The loss falls and settles as usual. Which distribution does the network now sample from, and which one does its KL term believe in? Is minus the loss still a lower bound? Which checks of sections 2.4 and 2.5 would *miss* the slip?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# The noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The checks of (2.4) and (2.5) pass, because neither calls `reparameterise`. The check of its draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
+# The noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The checks of (2.4) and (2.5) pass, because neither calls `reparameterise`. So does that of the fair coins: an untrained decoder returns logits near 0 for any $z$. The check of the draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
 #
 # </details>
 
@@ -1093,7 +1095,7 @@ vh.check(
 # <details>
 # <summary>Solution</summary>
 #
-# After one epoch the loss is near the average digit's 206 nats: the decoder makes little of $z$ yet, so its pictures are grey ovals not far from the average digit. What changes with $z$ first is what separates images most, often ones at one end and zeros at the other. The second reason: plot the $\mu(x)$ of the test images. Early in training they often fill only a part of the plane, while the prior covers all of it. Where no image has been, the decoder has learnt next to nothing and returns fog.
+# After one epoch the loss is near the average digit's 206 nats: the decoder makes little of $z$ yet, so its pictures are grey ovals not far from the average digit. What changes with $z$ first is what separates images most, often ones at one end and zeros at the other. The second reason to look for: plot the $\mu(x)$ of the test images. Where they leave a part of the prior empty, the decoder has learnt next to nothing and returns fog.
 #
 # </details>
 

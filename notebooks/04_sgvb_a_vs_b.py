@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 4. SGVB‑A or SGVB‑B?
 #
-# **Train with estimator B, or with the path estimator, and one draw; print the value of A.** A and B differ much only at the start: before training A's gradient has 8 to 37 times the variance of B's in the encoder, after one epoch at most 12 per cent more. **Training cannot tell the two apart: with five seeds B − A is 0.2 ± 0.4 nats.**
+# **Train with B and one draw; report the bound with A. It hardly matters: training with B instead of A changed the test ELBO by 0.2 ± 0.4 nats over five seeds.** A's gradient is much noisier only before training: in the encoders of four networks it has 8 to 37 times the variance of B's, and after one epoch at most 12 per cent more. A third estimator, the *path* (section 4.1), is as easy to train with and quieter from then on.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -93,7 +93,7 @@ axes[1].legend(marks, COLORS, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# A bar above the blue line is a variance larger than B's, a bar below it a smaller one. The path estimator is a third one, explained in section 4.1. The network is a dense one with 20 latent dimensions.
+# The variance over the draws, with weights and images held fixed, in one network (dense, 20 latent dimensions). A bar above the blue line is noisier than B, a bar below it quieter.
 #
 # **What you will be able to do**
 #
@@ -103,13 +103,13 @@ plt.show()
 # - compare estimators in training: same weights, same images, same noise, several seeds, an interval;
 # - decide what to use.
 #
-# **What it needs.** The part of [chapter 1](01_theory.ipynb) where the gradients and A and B come from, and the first half of [chapter 2](02_mlp_vae.ipynb). Plan 40 minutes; the page runs in about a minute on two CPU cores, within 2 GiB of memory. Long runs were made by the scripts in `experiments/`; the page loads what they stored and measures a point of each again. Numbers after ± are 95% intervals.
+# **What it needs.** The part of [chapter 1](01_theory.ipynb) where the gradients and A and B come from, and the first half of [chapter 2](02_mlp_vae.ipynb). Plan 40 minutes; the page runs in about a minute on two CPU cores, within 2 GiB of memory. Long runs come from `experiments/`; the page measures a point of each again. Numbers after ± are 95% intervals, over seeds or images.
 #
 # ## 4.1 The question
 #
 # The paper has two estimators of the same bound. **A draws everything. B takes the KL divergence from its formula, and draws only the rest.** The paper says that B "typically" has less variance. A notebook of TensorFlow Probability on variational inference says that the sampled form has less. One of the [five write-ups](../book/intro.md) behind this book (S4) replaces A by B, and measures nothing. Who is right?
 #
-# Here is all the notation. For an image $x$ the encoder gives a Gaussian $q = \mathcal{N}(\mu, \mathrm{diag}\, \sigma^2)$ over $J$ latent dimensions $j = 1, \dots, J$. One draw is $z = \mu + \sigma \varepsilon$ with standard normal noise $\varepsilon$. The prior is $p(z) = \mathcal{N}(0, I)$. Write $f(z) = \log p_\theta(x \mid z)$ for the reconstruction term, the only one in which the decoder stands. With one draw the two estimators are
+# For an image $x$ the encoder gives a Gaussian $q = \mathcal{N}(\mu, \mathrm{diag}\, \sigma^2)$ over $J$ latent dimensions $j = 1, \dots, J$. One draw is $z = \mu + \sigma \varepsilon$ with standard normal noise $\varepsilon$. The prior is $p(z) = \mathcal{N}(0, I)$. Write $f(z) = \log p_\theta(x \mid z)$ for the reconstruction term, the only one in which the decoder stands. With one draw the two estimators are
 #
 # $$
 # \begin{aligned}
@@ -123,8 +123,9 @@ plt.show()
 # $$
 # \begin{aligned}
 # \Delta &= \widetilde{\mathcal{L}}_A - \widetilde{\mathcal{L}}_B \\
-# &= \sum_j \left( -\mu_j \sigma_j \varepsilon_j + \tfrac{1}{2} (1 - \sigma_j^2)(\varepsilon_j^2 - 1) \right), \\
-# \mathrm{Var}(\Delta) &= \sum_j \left( \mu_j^2 \sigma_j^2 + \tfrac{1}{2} (1 - \sigma_j^2)^2 \right).
+# &= \sum_j \big( -\mu_j \sigma_j \varepsilon_j \\
+# &\qquad + \tfrac{1}{2} (1 - \sigma_j^2)(\varepsilon_j^2 - 1) \big), \\
+# \mathrm{Var}(\Delta) &= \sum_j \big( \mu_j^2 \sigma_j^2 + \tfrac{1}{2} (1 - \sigma_j^2)^2 \big).
 # \end{aligned} \tag{4.1}
 # $$
 #
@@ -172,7 +173,7 @@ vh.check("the path estimator has the value of A", of_path, of_a, atol=1e-3)
 # %% [markdown]
 # In the package A and B are `vh.sgvb_a` and `vh.sgvb_b`. A third one, `vh.sticking_the_landing`, has the value of A, but its gradient leaves out a term whose mean is zero. Its gradient follows the path from $\mu$ and $\sigma$ through $z$ alone, so it is called the *path* estimator here ([Roeder, Wu & Duvenaud 2017](../book/bibliography.md)).
 #
-# Adding noise to B should make it noisier. It need not, because $\Delta$ and $f$ come from the same draw:
+# Adding noise to B should make it noisier. It need not. B is $f$ less a constant, and $f$ and $\Delta$ come from the same draw:
 #
 # $$
 # \begin{aligned}
@@ -181,7 +182,7 @@ vh.check("the path estimator has the value of A", of_path, of_a, atol=1e-3)
 # \end{aligned}
 # $$
 #
-# Two extremes, in one latent dimension, 200 draws each:
+# Two extremes, with $q = \mathcal{N}(1, 0.6^2)$ in one dimension and 200 draws each:
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Two scatters of the noise of A against the noise of B, one dot a draw. On the left, where the decoder ignores z, the dots stand on a vertical line: B has no noise and A has some. On the right, where q is the posterior, they lie on a horizontal line: A has no noise and B has some."}}
 noise = np.random.default_rng(0).standard_normal(200)
@@ -202,13 +203,13 @@ axes[0].set_ylabel("noise of A, nats")
 plt.show()
 
 # %% [markdown]
-# Where the decoder ignores $z$ (left), B has no noise at all. Where $q$ is the exact posterior (right), A has none: $f$ and $\Delta$ cancel in every draw. A network in training lies between the two. What can you say about it?
+# Where the decoder ignores $z$ (left), B has no noise at all. Where $q$ is the exact posterior (right), A has none: $f$ and $\Delta$ cancel in every draw. A network in training lies between the two.
 #
 # ## 4.2 The value: a theorem for every decoder
 #
 # **Where $q$ is as good as it can get, A has the quieter value, whatever the decoder.** The idea: a good $q$ holds the pull of the reconstruction and the pull of the prior in balance. So when $f$ goes up by chance, $\Delta$ goes down, and their sum moves less than $f$ alone.
 #
-# To prove it you need the covariance of $f$ with $\varepsilon$. *Stein's lemma* turns it into a slope. For a smooth function $g$ (kinks such as those of ReLU do no harm),
+# To prove it you need the covariance of $f$ with $\varepsilon$. *Stein's lemma* turns it into a slope. For a smooth function $g$ of the noise (kinks such as those of ReLU do no harm), with $\partial_j g$ its derivative by $\varepsilon_j$,
 #
 # $$
 # \begin{aligned}
@@ -220,11 +221,11 @@ plt.show()
 # <details>
 # <summary>Proof of Stein's lemma</summary>
 #
-# The density $\varphi$ of $\varepsilon_j$ has the derivative $-\varepsilon_j \varphi$. Integrate $\varepsilon_j \varphi \, g$ by parts: that is the first form. The second is the first with $\varepsilon_j g$ in place of $g$, whose derivative is $g + \varepsilon_j \partial_j g$. Here $\partial_j$ is the derivative by $\varepsilon_j$; everywhere else on this page it is by $z_j$.
+# The density $\varphi$ of $\varepsilon_j$ has the derivative $-\varepsilon_j \varphi$. Integrate $\varepsilon_j \varphi \, g$ by parts: that is the first form. The second is the first with $\varepsilon_j g$ in place of $g$, whose derivative is $g + \varepsilon_j \partial_j g$.
 #
 # </details>
 #
-# Put $g(\varepsilon) = f(\mu + \sigma\varepsilon)$ in. Its derivative is $\sigma_j \partial_j f$, so with (4.1)
+# Put $g(\varepsilon) = f(\mu + \sigma\varepsilon)$ in. From here on $\partial_j f$ is the slope of $f$ by $z_j$, so the derivative by $\varepsilon_j$ is $\sigma_j \partial_j f$. With (4.1)
 #
 # $$
 # \begin{aligned}
@@ -252,7 +253,7 @@ plt.show()
 # \end{aligned} \tag{4.4}
 # $$
 #
-# Does a real encoder come near a stationary point? It serves all images at once, so only roughly. Measure it. Take the dense network of chapter 2 with $J = 20$, trained with B. This page trains the first epoch; the script `experiments/estimators.py` has trained and measured ten.
+# Does a real encoder come near a stationary point? One network serves all images, so only roughly. Measure it. Take the dense network of chapter 2 with $J = 20$, trained with B. This page trains the first epoch; the script `experiments/estimators.py` has trained and measured ten.
 
 # %% tags=["nbval-ignore-output"]
 model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
@@ -318,7 +319,8 @@ def own_gaussians(mean, scale, steps=600, draws=32):
 def value_variances(mean, scale):
     """For each image, over the noise: Var A, Var B; and Var(Δ)."""
     f, _, noise = draw(mean, scale, seed=0)
-    a, b = f + delta(mean, scale, noise).sum(axis=-1), f  # + constants
+    b = f  # less the KL, a constant: it has no variance
+    a = b + delta(mean, scale, noise).sum(axis=-1)
     by_formula = variance_of_delta(mean, scale).sum(axis=-1)
     return a.var(axis=0, ddof=1), b.var(axis=0, ddof=1), by_formula
 
@@ -397,7 +399,7 @@ heads = ["q from", "Var A", "Var B", "Var B − Var A", "Var Δ, (4.1)"]
 vh.table(heads, rows, digits=1)
 
 # %% [markdown]
-# Before training B has the quieter value: the decoder hardly listens to $z$. Afterwards it is A, by about what (4.4) says. That is some 0.4 nats² for each of the twenty dimensions (exercise 2 asks for the limit). How much it matters depends on $q$. With the encoder's $q$ the choice moves 8 of 27 nats²; with a $q$ of the image's own it decides most of what is left.
+# At the start, before training, B has the quieter value: the decoder hardly listens to $z$. Afterwards A has it, by about what (4.4) says. That is some 0.4 nats² for each of the twenty dimensions. With the encoder's $q$ the choice moves 8 of 27 nats²; with a $q$ of the image's own it decides most of what is left.
 #
 # But an optimiser never sees the value. It sees gradients.
 #
@@ -463,7 +465,7 @@ axes[1].set_xlabel("factor c")
 plt.show()
 
 # %% [markdown]
-# A, B and the path lie on one curve. In the upper panel the path misses the lowest point a little, in the lower it sits there. The variance is a parabola in $c$, and its lowest point lies at the $h_j$ of (4.2). Call the variance there $R_j$, for "rest". Then everywhere
+# A, B and the path lie on one curve. In the upper panel the path misses the lowest point a little, in the lower it sits there, within the noise. The variance is a parabola in $c$, and its lowest point lies at the $h_j$ of (4.2). Call the variance there $R_j$, for "rest". Then everywhere
 #
 # $$
 # \mathrm{Var}(g_c) = R_j + \sigma_j^2 (c - h_j)^2 . \tag{4.7}
@@ -557,7 +559,7 @@ vh.check("and the path less than 0.3 of A's", path / a, 0.3, relation="<")
 #
 # ## 4.4 The gradient that the optimiser gets
 #
-# The optimiser sees the gradient by the *weights*, averaged over a minibatch of 100 images. It carries a second noise, which no estimator removes: that of the choice of images. To measure the first, hold weights and images fixed and draw the gradient again and again, as the folded cell does.
+# The optimiser sees the gradient by the *weights*, averaged over a minibatch of 100 images. It carries two noises: that of $\varepsilon$, and that of the choice of images, which no estimator removes. To measure the first, hold weights and images fixed and draw the gradient again and again.
 
 
 # %% tags=["plumbing"]
@@ -580,7 +582,7 @@ def gradient_variance(model, objective, x, repeats=50, seed=0):
 
 
 # %% [markdown]
-# For the second, take the mean gradients of eight minibatches and see how far they lie apart. Sum both over all weights of the encoder, as `experiments/estimators.py` did at three moments of the training:
+# For the second, take the mean gradients of eight minibatches and see how far they lie apart. Sum both over all weights of the encoder, at three moments of the training:
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Nine horizontal bars: the variance of the encoder's gradient with B, A and the path before training, after one and after ten epochs, relative to B's in the same group. The grey part, from the minibatches, is the same for all three. Before training A's bar is six times B's, the path's nearly twice. Later A's bar is a little longer than B's and the path's about two thirds of it."}}
 KEYS = {"A": "a", "B": "b", "path": "path"}
@@ -672,13 +674,13 @@ vh.check("and path / B is about a half", of_path, 0.5, atol=0.15)
 #
 # - **Before training** A's noise drowns everything: six times the variance in all. The path is noisier than B as well.
 # - **Later** the choice between A and B moves the total by a few per cent. The path halves the coloured part, and takes a third off the total.
-# - **The decoder** does not care: with the same $\varepsilon$ its gradient is the same, number for number. Only the encoder can gain.
+# - **The decoder** does not care: with the same $\varepsilon$ its gradient is the same, number for number.
 #
-# A fourth estimator, the naive score function of chapter 1, scatters thousands of times as much as B. The encoder's parts one by one are on [the page on the variance of gradients](19_gradient_variance.ipynb).
+# A fourth estimator, the naive score function of chapter 1, scatters thousands of times as much as B and more.
 #
 # ## 4.5 Other networks
 #
-# Is one network typical? The same was measured on four: dense ones, and the convolutional one of [chapter 3](03_conv_vae.ipynb), each with $J = 2$ and $J = 20$. All were trained with B, the dense ones for thirty epochs, the convolutional ones for ten. `experiments/gradients.py` took an hour for it, and the page reads what it stored.
+# Is one network typical? The noise of $\varepsilon$ alone, the coloured part, was measured on four: the dense network, and the convolutional one of [chapter 3](03_conv_vae.ipynb), each with $J = 2$ and $J = 20$. All were trained with B, the dense ones for thirty epochs, the convolutional ones for ten. The page reads what `experiments/gradients.py` stored.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Four panels, one for each network, one above the other: variance relative to B on a logarithmic axis, in three rows, before training, after one epoch and at the end. A's gradient begins at 8 to 37 and then lies at B's line or just right of it. The path's gradient begins at 1 to 2.6 and later lies at 0.2 to 0.5. The value of A and the path begins at 1.1 to 2.9 and later lies at 0.7 to 0.95."}}
 NETWORKS = {
@@ -691,7 +693,12 @@ STAGES = {"start": "before", "middle": "1 epoch", "end": "end"}
 SERIES = {
     "gradient, A": ("a", "encoder", "o", {"color": COLORS["A"]}),
     "gradient, path": ("path", "encoder", "o", {"color": COLORS["path"]}),
-    "value, A and path": ("a", "value", "D", {"color": "0.35", "mfc": "w"}),
+    "value, A and path": (
+        "a",
+        "value",
+        "D",
+        {"color": "0.35", "mfc": "none"},
+    ),
 }
 figure, axes = plt.subplots(4, 1, figsize=(5, 7.6), sharex=True)
 for panel, (label, network) in zip(axes, NETWORKS.items(), strict=True):
@@ -759,16 +766,16 @@ for claim, found, limit, relation in (
     vh.check(claim, found, limit, relation=relation)
 
 # %% [markdown]
-# The order is that of section 4.4 in all four. Before training the encoder's gradient of A has 8 to 37 times the variance of B's, later at most 12 per cent more, and with $J = 2$ the two can hardly be told apart. The path has 0.2 to 0.5 of B's from the first epoch on; the value of A has 5 to 31 per cent less than B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
+# Before training the encoder's gradient of A has 8 to 37 times the variance of B's, later at most 12 per cent more, and with $J = 2$ the two can hardly be told apart. The path has 0.2 to 0.5 of B's from the first epoch on; the value of A has 5 to 31 per cent less than B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
 # ## 4.6 Does training notice?
 #
 # Less noise is not yet better training. So train, twice over:
 #
-# - **dense**: one hidden layer of 256 units, $J = 20$, minibatches of 100, five epochs;
+# - **dense**, smaller than before: one hidden layer of 256 units, $J = 20$, minibatches of 100, five epochs;
 # - **S1**, the convolutional network of chapter 3: $J = 2$, minibatches of 32, ten epochs.
 #
-# Each was trained with A, B and the path from five seeds. For one seed the three start from the same weights, see the same minibatches and draw the same $\varepsilon$. So their differences are *paired*: what the runs have in common drops out.
+# Each was trained with A, B and the path from five seeds. For one seed the three start from the same weights, see the same minibatches and draw the same $\varepsilon$. So their differences are *paired*: what the runs have in common drops out. The bars are 95% intervals over the five.
 
 # %% tags=["plumbing"]
 dense = {name: vh.stored(f"dense-{KEYS[name]}") for name in ESTIMATORS}
@@ -863,9 +870,9 @@ for one, other in PAIRS:
     )
 
 # %% [markdown]
-# A and B cannot be told apart in either. The path is ahead in the dense network, by half a nat. In S1 it is not: two of its five runs fell behind, and nobody can say from five seeds whether that is more than chance. An epoch takes about the same time with each.
+# A and B cannot be told apart in either. The path is ahead in the dense network, by about half a nat. In S1 it is not: two of its five runs fell behind, and nobody can say from five seeds whether that is more than chance. An epoch takes about the same time with each.
 #
-# > **Note.** Three comparisons are made on each network. With intervals widened for that, path − A in the dense network still excludes zero and path − B does not. The level of each run, the widened intervals and what pairing brings are on [the page on the variance of gradients](19_gradient_variance.ipynb).
+# > **Note.** Three comparisons are made on each network. With intervals widened for that, path − A in the dense network still excludes zero and path − B does not. Levels, widened intervals and what pairing brings are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
 # ## 4.7 More draws? A tighter bound?
 #
@@ -922,18 +929,18 @@ plt.show()
 # %% [markdown]
 # ## 4.8 Verdict
 #
-# **Train with estimator B, or with the path estimator, and one draw; print the value of A.**
+# **Train with B or with the path, and one draw; report the bound with A.**
 #
-# - **For the number that you print**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 31 per cent in four trained networks (section 4.5). If the notebook means the value, it is right.
+# - **For the number that you report**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 31 per cent in four trained networks (section 4.5). If the notebook means the value, it is right.
 # - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3), and in all four networks. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
-# - **How much?** A's gradient begins at 8 to 37 times B's variance and is soon within 12 per cent (section 4.5). In training B − A is 0.2 ± 0.4 nats with the dense network, and nothing shows with S1 (section 4.6).
+# - **How much?** A's gradient begins at 8 to 37 times B's variance and is soon within 12 per cent (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
 # - **Quieter than both**, after the first epoch, is the path: 0.2 to 0.5 of B's variance in the encoder (section 4.5). It ended half a nat ahead in one training, and not in the other (section 4.6).
 # - **More draws, or a tighter bound**, did not pay in a short training (section 4.7).
-# - **Not measured**: A, B and the path over more than ten epochs, another step of Adam for each, a change of estimator within a run.
+# - **Not measured**: A, B and the path over more than ten epochs, a step size of Adam for each, a change of estimator within a run.
 #
 # ## What we measured
 #
-# Ranges go from the smallest to the largest of four networks. The *μ head* and the *σ head* are the halves of the encoder's last layer that make $\mu$ and $\log \sigma^2$.
+# Ranges go from the smallest to the largest of four networks; ratios and differences of variance are of the noise of $\varepsilon$ alone. The *μ head* and the *σ head* are the halves of the encoder's last layer that make $\mu$ and $\log \sigma^2$.
 
 
 # %% tags=["plumbing", "exact"]
@@ -951,21 +958,21 @@ def apart(setting, one, other):
 
 a, b, _ = measured["encoder, after 10 epochs"]
 mean, half = interval(b - a)
-S4 = "not measured (S4 replaces A by B)"
+S4 = "not measured (S4)"
 summary = [
     [
-        "value, Var B − Var A after ten epochs, nats²",
+        "value, Var B − Var A, nats²",
         f"{mean:.1f} ± {half:.1f}",
-        "A less (TFP's notebook)",
+        "A less (TFP)",
     ],
     ["value, Var A / Var B at the end", span("a", "value", "end"), "—"],
     [
-        "gradient of the μ head, A / B at the end",
+        "μ head, A / B at the end",
         span("a", "mu", "end"),
-        "B less, “typically” (paper)",
+        "B less (paper)",
     ],
     [
-        "gradient of the σ head, A / B at the end",
+        "σ head, A / B at the end",
         span("a", "scale", "end"),
         "the same",
     ],
@@ -977,7 +984,7 @@ summary = [
     [
         "S1, path − A, nats",
         apart("S1", "path", "A"),
-        "+0.27 (3,280 epochs)",
+        "+0.27 (below)",
     ],
 ]
 vh.table(["thresholded MNIST", "here", "published"], summary)
@@ -991,20 +998,20 @@ vh.report_page(started)
 #
 # Known: a closed form for a term of the bound acts as a control variate, a correction of mean zero, for that term's estimate ([Geffner & Domke 2018](../book/bibliography.md)). The path has been compared with an estimator whose entropy is in closed form ([Kim, Ma & Gardner 2024](../book/bibliography.md)): where $q$ is the posterior, only the path's noise vanishes. For a Gaussian $q$ that estimator has the gradient of A, since $-\log q(z)$ is $\log \sigma_j$ plus a function of $\varepsilon_j$. So those papers compare A with the path. New, as far as we know, is where B stands between them, (4.4) and (4.8), and its measurement on trained networks.
 #
-# A long training exists for A and the path. After 3,280 epochs on other digits one reproduction reports $\log p(x) = -86.35$ with A and $-86.08$ with the path ([nbip/IWAE on GitHub](https://github.com/nbip/IWAE)): the path is 0.27 nats ahead.
+# A long training exists for A and the path. After 3,280 epochs of another network on other digits one reproduction reports $\log p(x) = -86.35$ with A and $-86.08$ with the path ([nbip/IWAE on GitHub](https://github.com/nbip/IWAE)): the path is 0.27 nats ahead.
 #
 # ## In this chapter you have seen
 #
-# - that A has the quieter value and B mostly the quieter gradient, with proof: wherever $q$ is stationary, for any decoder;
+# - that where $q$ is stationary A has the quieter value, for any decoder, and B the quieter gradient by $\mu$ as long as $\sigma_j^2 < 2$, with proof;
 # - that A, B and the path are one family in the gradient by $\mu$, and that the path is its best member there;
-# - that after the first epoch the minibatch makes about as much of the gradient's noise as the estimator does;
+# - that after the first epoch about a third or more of the gradient's noise comes from the minibatch, whatever the estimator;
 # - that paired training runs with five seeds cannot tell A from B;
-# - which estimator to train with, which to print, and how little it matters.
+# - which estimator to train with, which to report, and how little it matters.
 #
 # ## Exercises
 
 # %% [markdown] tags=["exercise"]
-# **1. A dimension that is not used** (10 min, by hand). In one latent dimension the decoder ignores $z_j$, and $\mu_j = 0$, $\sigma_j = 1$. Section 4.3 says how much the gradients of A and B by $\mu_j$ scatter there. Derive it from the gradients themselves, and do the same for the path, and for all three by $\sigma_j$. Ten of twenty dimensions are unused: how much variance does A add in all?
+# **1. A dimension that is not used** (10 min, by hand). In one latent dimension the decoder ignores $z_j$, and $\mu_j = 0$, $\sigma_j = 1$. Section 4.3 says how much the gradients of A and B by $\mu_j$ scatter there. Derive it by differentiating $\widetilde{\mathcal{L}}_A$ and $\widetilde{\mathcal{L}}_B$ with $z_j = \mu_j + \sigma_j \varepsilon_j$, and do the same for the path, and for all three by $\sigma_j$. Ten of twenty dimensions are unused: how much variance does A add in all?
 
 # %% [markdown] tags=["solution"]
 # <details>
@@ -1024,13 +1031,13 @@ vh.check(
 )
 
 # %% [markdown] tags=["exercise"]
-# **2. A limit for Var(Δ)** (15 min, by hand). In one latent dimension let the posteriors of all images have the same $\sigma$, and let their $\mu$ have mean zero over the images. Suppose that the *aggregate* posterior, the mixture of all of them, has variance 1, like the prior. What is $\mathrm{Var}(\Delta)$ on average over the images? For which $\sigma$ is it largest?
+# **2. A limit for Var(Δ)** (15 min, by hand). In one latent dimension let the posteriors of all images have the same $\sigma$, and let their $\mu$ have mean zero over the images. Suppose that the *aggregate* posterior, the mixture of all of them, has variance 1, like the prior. What is $\mathrm{Var}(\Delta)$ on average over the images? How large can it get?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# The variance of a mixture is the mean variance plus the variance of the means: $1 = \sigma^2 + \mathbb{E}[\mu^2]$. So by (4.1) the average is $(1 - \sigma^2) \sigma^2 + \frac12 (1 - \sigma^2)^2 = \frac12 (1 - \sigma^2)(1 + \sigma^2) = \frac12 (1 - \sigma^4)$. It is largest for narrow posteriors, and never more than half a nat². An unused dimension, $\sigma = 1$, adds nothing.
+# The variance of a mixture is the mean variance plus the variance of the means: $1 = \sigma^2 + \mathbb{E}[\mu^2]$. So by (4.1) the average is $(1 - \sigma^2) \sigma^2 + \frac12 (1 - \sigma^2)^2 = \frac12 (1 - \sigma^2)(1 + \sigma^2) = \frac12 (1 - \sigma^4)$. It grows as the posteriors get narrower, and stays below half a nat². An unused dimension, $\sigma = 1$, adds nothing.
 #
 # </details>
 
@@ -1101,7 +1108,7 @@ vh.check("σ² (1 − 2h)", 0.5**2 * (1 - 2 * h), 0.76, atol=0.005)
 vh.check("from the draws", excess(0.3, 0.5), 0.76, atol=0.01)
 
 # %% [markdown] tags=["exercise"]
-# **5. Where the path loses** (15 min, by hand). Away from a stationary point the path need not win. Let $\sigma_j$ be smaller than its stationary value $s_j$, and suppose that $h_j$ stays as it was at $s_j$. From which $\sigma_j$ on does the path scatter more than A in the gradient by $\mu_j$?
+# **5. Where the path loses** (15 min, by hand). Away from a stationary point the path need not win. Let $\sigma_j$ be smaller than its stationary value $s_j$, and suppose that $h_j$ stays as it was at $s_j$. Below which $\sigma_j$ does the path scatter more than A in the gradient by $\mu_j$?
 
 # %% [markdown] tags=["solution"]
 # <details>

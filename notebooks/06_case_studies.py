@@ -68,7 +68,9 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# Two published write-ups of the VAE differ from the model of [chapter 2](02_mlp_vae.ipynb) in small ways. One (system S2 of this book) adds dropout, separate output layers and a ReLU. The other (S3) is written in functional Keras and prints its loss on another scale. You rebuild both, change one thing at a time, and see what mattered.
+# In the picture, dropout and the ReLU are measured after eight epochs, the loss a pixel after the first.
+#
+# Two published write-ups of the VAE differ from the model of [chapter 2](02_mlp_vae.ipynb) in small ways. One (system S2 of this book) adds dropout, separate output layers and a ReLU. The other (S3) is written in functional Keras and prints its loss on another scale.
 #
 # **What you will be able to do**
 #
@@ -77,15 +79,15 @@ plt.show()
 # - read a loss that was published on another scale, and know when the scale matters;
 # - rank models by several seeds, and say what such a ranking cannot tell.
 #
-# **What it needs.** Some 30 minutes to read. About three minutes to run on two CPU cores, and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
+# **What it needs.** Some 30 minutes to read. Three to five minutes to run on two CPU cores, and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
 #
 # ## 6.1 Dropout and two heads
 #
 # The first write-up (S2) changes the networks. The data, the likelihood and the two latent numbers are those of chapter 2. It makes three choices: *dropout* after every hidden layer, two separate output layers (*heads*) for $\mu$ and $\log\sigma^2$, and a ReLU on both heads. It names no sizes, no batch and no optimiser. So take those of chapter 2, and only these choices differ.
 #
-# **Dropout** sets each output of a hidden layer to zero with probability 0.2, the write-up's rate, anew for each image and step. It divides the others by 0.8, so that the mean stays. In use it does nothing. The hope is that no unit can lean on a particular other one.
+# **Dropout** sets each output of a hidden layer to zero with probability 0.2, the write-up's rate, anew for each image and step. It divides the others by 0.8, so that the mean stays. Once training is over, dropout is switched off. The hope is that no unit learns to lean on a particular other one.
 #
-# A `Sequential` model is one chain of layers; it cannot end in two heads. Keras's *functional* style can: you call layers on symbolic tensors, give each result a name, and a `Model` is whatever lies between its inputs and its outputs.
+# A `Sequential` model is one chain of layers; it cannot end in two heads. Keras's *functional* style can: you call each layer on a placeholder, give the result a name, and a `Model` is whatever lies between its inputs and its outputs.
 
 # %% tags=["plumbing"]
 images = vh.load_mnist()
@@ -157,7 +159,7 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# One layer with four outputs, and where the two heads cut it. Two heads make the code easier to read, and the network no more powerful. (One trace remains: Keras draws the first weights from a range that depends on a layer's width. Here the two ranges differ by less than half a percent.)
+# Each square is a weight: one layer with four outputs, and where the two heads cut it. Two heads make the code easier to read, and the network no more powerful. One trace remains: Keras draws the first weights from a range that here differs by less than half a percent.
 #
 # ## 6.2 A ReLU where none belongs
 #
@@ -198,9 +200,9 @@ bar = COSTS["ReLU on heads"]
 vh.check("the bar of the first picture", cost_of_relu, bar, atol=8)
 
 # %% [markdown]
-# One argument in each head, and most of what eight epochs taught is gone: the average digit alone scores −206. The KL terms hardly differ; nearly all of the loss is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
+# One argument in each head, and most of what eight epochs taught is gone: the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
 #
-# **Where the clouds lie.** Both encoders with the test images, coloured by digit. With ReLU heads one of the two means is zero for nearly every image of this run; so the lower panel shows the other one, with the digits in rows.
+# **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. With ReLU heads one of the two means is stuck at zero for nearly every image of this run; so the lower panel shows the other one, with the digits in rows.
 
 # %% tags=["check"]
 alive = int(mu.max(axis=0).argmax())  # the number whose mean is not stuck
@@ -239,7 +241,7 @@ bottom.set_yticks(range(10))
 plt.show()
 
 # %% [markdown]
-# In the lower panel the ten digits share one axis, and only the ones stand apart, at its far end. The ReLU of the other mean is all but dead. That can happen to any ReLU: if its input is negative for all images, its output is zero for all of them, and its weights get no gradient as long as that lasts.
+# In the lower panel the ten digits share one axis, and only the ones stand apart, at its far end. The ReLU of the stuck mean is all but dead. That can happen to any ReLU: if its input is negative for all images, its output is zero for all of them, and its weights get no gradient as long as that lasts.
 #
 # **What they pay.** Look at the KL term of one latent number as a function of $\sigma$.
 
@@ -258,7 +260,7 @@ axis.legend(fontsize=12, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# Its derivative with respect to $\sigma^2$ is $\frac12(1 - 1/\sigma^2)$, which is not negative as long as $\sigma \ge 1$. So for ReLU heads the smallest value stands at $\sigma = 1$:
+# ReLU heads reach only the shaded half. The derivative with respect to $\sigma^2$ is $\frac12(1 - 1/\sigma^2)$, which is not negative there. So their smallest value stands at $\sigma = 1$:
 #
 # $$\operatorname{KL}_j = \tfrac{1}{2}\left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right) \ge \tfrac{1}{2}\mu_j^2. \tag{6.1}$$
 #
@@ -289,7 +291,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The number whose mean is stuck is not idle. It writes with *width*: in this run the clouds of the threes are some three times as wide there as those of the sevens, so a $z$ far out hints at a three. Width is a poor pen. It costs about a nat, and a $z$ near 0 says nothing.
+# The latent number whose mean is stuck is not idle. It writes with *width*: in this run the clouds of the threes are some three times as wide there as those of the sevens, so a $z$ far out hints at a three. Width is a poor pen. It costs about a nat, and a $z$ near 0 says little.
 
 # %% tags=["check"]
 of_digits = [
@@ -304,7 +306,7 @@ vh.check(
 )
 
 # %% [markdown]
-# **A tempting conclusion.** A standard normal is positive half of the time, so means can lie in $2^{-J}$ of the prior: one quarter here, one in a thousand for $J = 10$. Has the decoder never seen the other three quarters? It has. The clouds are wide, and a wide cloud around a positive mean spills over. Draw a $z$ from each test image's cloud and count quadrants.
+# **A tempting conclusion.** A standard normal is positive half of the time, so means can lie in $2^{-J}$ of the prior: one quarter here, one in a thousand for $J = 10$. So has the decoder never seen the other three quarters? It has. The clouds are wide, and a wide cloud around a positive mean spills over. Draw a $z$ from each test image's cloud and count, by the signs of $z_1$ and $z_2$.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 signs = {"+ +": (1, 1), "− +": (-1, 1), "+ −": (1, -1), "− −": (-1, -1)}
@@ -350,9 +352,9 @@ vh.plot_images(np.concatenate(rows))
 plt.show()
 
 # %% [markdown]
-# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clean one. A draw from the prior lies beyond 3 once in 740 times; so this decoder can make other pictures, and the prior never asks for them.
+# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clear 1. A draw from the prior lies beyond 3 once in 740 times; so this decoder can make other pictures, but the prior hardly ever asks for them.
 #
-# Put a number to it: the variance of each pixel over 2,000 decoded draws, summed over the pixels. Even linear heads reach only a quarter of the test images' variety, because decoded pictures are averages.
+# Put a number to this variety: the variance of each pixel over 2,000 decoded draws, summed over the pixels. Even linear heads reach less than a quarter of the test images', because decoded pictures are averages.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 prior_draws = draws_from["prior"][:2000]
@@ -387,13 +389,13 @@ vh.check(
 )
 
 # %% [markdown]
-# The write-up also suggests a ReLU for the mean of a Gaussian decoder. The same objection holds: a pixel whose input is negative for all images gets no gradient. Leave such a mean linear.
+# The write-up also suggests a ReLU for the mean of a Gaussian decoder. The same objection holds: a pixel whose input is negative for all images gets no gradient.
 #
 # From here on, the version with linear heads is what this book calls S2.
 #
 # ## 6.3 Dropout left on
 #
-# The write-up draws its test pictures with dropout still switched on. In Keras, `predict` and `evaluate` switch it off, and so does everything in `vh`. To see what happens otherwise, turn it on by hand: inside `model.using(training=True)` the networks behave as in training.
+# The write-up draws its test pictures with dropout still switched on. In Keras, `predict` and `evaluate` switch it off, and so does everything in `vh`. To see what happens otherwise, turn it on by hand: inside `using(…, training=True)` the networks behave as in training. The first argument is where the noise comes from.
 
 # %%
 s2 = two_headed["linear heads"]
@@ -428,9 +430,9 @@ vh.plot_images(np.concatenate([some[:8], *noisy]), columns=8)
 plt.show()
 
 # %% [markdown]
-# Above the originals, below them three times what comes back with dropout on. No two rows agree, although nothing was drawn from the cloud: these are reconstructions at $z = \mu(x)$. Whoever judges a model by such a picture judges the noise as well.
+# Above the originals, below them three times what comes back with dropout on. No two of the three agree, although nothing was drawn from the cloud: these are reconstructions at $z = \mu(x)$. Whoever judges a model by such a picture judges the noise as well.
 #
-# The cost belongs to the measurement, not to the model: the weights are the same. It also explains a curve that surprises many. While a model with dropout trains, its training figure is taken with dropout on and its test figure with dropout off, so the test curve can lie *above* the training curve. Here is a stored run of 50 epochs. (In the first epochs there is a second reason: the training figure is an average over the epoch, the test figure comes from its end.)
+# The cost belongs to the measurement, not to the model: the weights are the same. It also explains a curve that surprises many. While a model with dropout trains, its training figure is taken with dropout on and its test figure with dropout off, so the test curve can lie *above* the training curve. Here is a stored run of 50 epochs. In the first epochs the averaging that you met in section 2.7 adds to the distance.
 
 # %% tags=["check"]
 s2_run = vh.stored("s2-none")[0]
@@ -444,7 +446,7 @@ vh.check(
     relation=">",
 )
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "ELBO against 50 epochs for a model with dropout. The dashed test curve, dropout off, lies three to ten nats above the training curve, dropout on, all the way; they end near minus 145 and minus 148."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "ELBO against 50 epochs for a model with dropout. The dashed test curve, dropout off, lies three to seven nats above the training curve, dropout on, all the way; they end near minus 145 and minus 148."}}
 figure, axis = plt.subplots(figsize=(6, 3))
 epochs = np.arange(3, 51)
 axis.plot(epochs, test[2:], "--", color=ORANGE, label="test, dropout off")
@@ -463,7 +465,7 @@ vh.plot_images(pairs.reshape(-1, 28, 28, 1), columns=8)
 plt.show()
 
 # %% [markdown]
-# After eight epochs and with two numbers a digit, several come back as another digit: every four as a nine, the two and both fives as something between eight, three and nine.
+# Several come back as another digit: every four as a nine, the two and both fives as something between eight, three and nine.
 #
 # ## 6.4 Functional Keras networks
 #
@@ -504,7 +506,7 @@ rows = [
 vh.table(["layer", "outputs", "weights"], rows)
 
 # %% [markdown]
-# Names make such a summary readable. They matter here: the write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
+# Names matter here: the write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
 #
 # The write-up adds its loss to the finished model with `add_loss`. That worked in Keras 2. Keras 3 takes it inside a layer's `call` only, and refuses it on a finished model. A model with its own `train_step`, such as `vh.VAE`, needs no such thing.
 
@@ -517,7 +519,7 @@ else:
     raise AssertionError("this version of Keras takes a symbolic loss")
 
 # %% [markdown]
-# Train it for 50 epochs. With 600 small steps an epoch, much of the time would go into returning to Python between steps; `fit` here runs a twentieth of an epoch at once. (In plain Keras you would give `compile` the number, `steps_per_execution=30`.)
+# Train it for 50 epochs. To save time, `fit` runs 30 of the 600 small steps of an epoch at once; in plain Keras you would give `compile` the number, `steps_per_execution=30`.
 
 # %% tags=["nbval-ignore-output"]
 s3.compile(keras.optimizers.RMSprop(1e-3), objective=vh.sgvb_b)
@@ -532,11 +534,11 @@ vh.plot_latent_scatter(s3, x_test, images.test_labels)
 plt.show()
 
 # %% [markdown]
-# Compare it with the scatter of [chapter 2](02_mlp_vae.ipynb): top and bottom have changed places. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is reflected in an axis or given a quarter turn. Another turn leaves the prior as it is, but not the bound: it tilts every cloud that is not round, and a Gaussian with independent coordinates cannot tilt.
+# Compare it with the scatter of [chapter 2](02_mlp_vae.ipynb): roughly, top and bottom have changed places. Nothing in the objective says where a digit belongs: the bound and the prior do not change if the whole plane is reflected in an axis or given a quarter turn. A turn by another angle leaves the prior as it is, but not the bound: it tilts every cloud that is not round, and a Gaussian with independent coordinates cannot tilt.
 #
 # ## 6.5 A loss of 0.19
 #
-# The write-up reports a training loss of 0.19. [Chapter 2](02_mlp_vae.ipynb) has shown what a mean over the pixels does to a VAE, so be suspicious. Its loss is the cross-entropy averaged over the 784 pixels *plus the KL term divided by 784*. Both terms are divided by the same number. The balance stays, and the loss is minus the ELBO in other units: nats a pixel. Multiply by 784 and the figure can be read.
+# The write-up reports a training loss of 0.19. [Chapter 2](02_mlp_vae.ipynb) has shown what a mean over the pixels does to a VAE, so be suspicious. Its loss is the cross-entropy averaged over the 784 pixels *plus the KL term divided by 784*. Both terms are divided by the same number. The balance stays, and the loss is minus the ELBO in other units: nats a pixel. Multiply by 784: a loss of 0.19 is an ELBO of −149 nats.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "ELBO of S3 against 50 epochs, train and test, with a second axis for the same number as a loss in nats a pixel. A grey band marks all ELBOs whose loss prints as 0.19, from minus 153 to minus 145; both curves end inside it."}}
 figure, axis = plt.subplots(figsize=(6, 3.2))
@@ -587,7 +589,7 @@ vh.check("and so is the test loss", s3_test / 784, 0.19, atol=0.01)
 # %% [markdown]
 # ## 6.6 Does the scale matter to the optimiser?
 #
-# A constant in front of a loss scales every gradient. RMSprop and Adam divide the gradient by its own size, so the constant should cancel. It does so up to the small number ε that keeps the division from failing. (Optimisers use the letter of our noise for it.) Keras's RMSprop has $10^{-7}$ *inside* the root, next to the mean squared gradient. So it acts on gradients of about $\sqrt{10^{-7}} = 3 \cdot 10^{-4}$ and below. How many are there on each scale?
+# A constant in front of a loss scales every gradient. RMSprop and Adam divide the gradient by its own size, so the constant should cancel. It does so up to a small number that keeps the division from failing. Optimisers call it ε; it has nothing to do with our noise. Keras's RMSprop has $10^{-7}$ *inside* the root, next to the mean squared gradient. So it acts on gradients of about $\sqrt{10^{-7}} = 3 \cdot 10^{-4}$ and below. How many are there on each scale?
 
 # %%
 untrained_s3 = s3_vae()
@@ -628,9 +630,9 @@ axis.legend(fontsize=11, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# (Entries that are exactly zero are left out; most belong to pixels that are black in the whole batch.) On the published scale nearly all gradients of this first step are smaller than what was meant to be negligible. RMSprop then no longer divides by their size; it divides by $\sqrt{10^{-7}}$, and so is close to plain gradient descent with a learning rate of $10^{-3}/\sqrt{10^{-7}} \approx 3.2$.
+# Entries that are exactly zero are left out; most belong to pixels that are black in the whole batch. On the published scale nearly all gradients of this first step lie below $\sqrt{10^{-7}}$, which was meant to be negligible. RMSprop then no longer divides by their size; it divides by $\sqrt{10^{-7}}$, and so is close to plain gradient descent with a learning rate of $10^{-3}/\sqrt{10^{-7}} \approx 3.2$.
 #
-# What does that cost? Train one epoch. Within a seed all runs start from the same weights and see the same images and the same noise. The first row of the table is the first epoch of the run above. The third row divides ε as well, by $784^2$, because it stands beside a square. Adam has its ε outside the root, where it acts on gradients of $10^{-7}$ and below.
+# What does that cost? Train one epoch. Within a seed all runs start from the same weights and see the same images and the same noise. The third row divides ε along with the loss, by $784^2$, because ε stands beside a square. Adam has its ε outside the root, where it acts on gradients of $10^{-7}$ and below.
 
 
 # %%
@@ -678,7 +680,7 @@ bar = COSTS["loss a pixel,\nRMSprop"]
 vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 
 # %% [markdown]
-# The first row and the third are the same arithmetic, but for rounding. Adam's two rows differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients. It is one more reason to keep a loss in nats an image.
+# The first row and the third are the same training, but for rounding, each measured with draws of its own. Adam's two rows differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
 #
 # > **Note.** This page trained S3 with a loss in nats an image. The published figure was made with an older Keras, which this page has not run. So do not conclude that the write-up lost these nats.
 #
@@ -770,7 +772,7 @@ vh.check("that of log p(x) has not", -p_gain, p_width, relation=">")
 #
 # Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat, and the interval of that difference includes zero. By the exact $\log p_\theta(x)$ it *loses* more than one, and the interval just leaves zero out. With three seeds each that is a hint, and no proof.
 #
-# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$: they are about the same number, and 500 draws fall short of it by nats. A ranking by that column would have missed the turn.
+# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$. Both stand for the same number, but 500 draws fall short of it by two to three nats. A ranking by them would have missed that S0 comes out ahead.
 #
 # ## What we measured
 #
@@ -787,7 +789,7 @@ rows = [
     ["— 1 epoch, RMSprop", whole, not_asked],
     ["— 1 epoch, loss in nats a pixel", pixel, not_asked],
 ]
-vh.table(["", "here", "published"], rows)
+vh.table(["figure", "here", "published"], rows)
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 assert vh.peak_memory() < 4
@@ -824,7 +826,7 @@ vh.check(
 )
 
 # %% [markdown] tags=["exercise"]
-# **2. The window of a rounded loss** (10 min, by code). A loss is printed in nats a pixel, rounded to some digits. Write the function that returns the lowest and the highest ELBO it may stand for. Then say: would S0 and S3 print different losses, on test images?
+# **2. The window of a rounded loss** (10 min, by code). A loss is printed in nats a pixel, rounded to `digits` decimals. Write the function that returns the lowest and the highest ELBO it may stand for. Then say: would S0 and S3 print different losses, on test images?
 
 
 # %% tags=["exercise", "exact"]
@@ -894,7 +896,7 @@ means = (np.arange(1, 5) * masks / 0.8).mean(axis=0)
 vh.check("its mean is the input", means, np.arange(1, 5), atol=0.05)
 
 # %% [markdown] tags=["exercise"]
-# **5. The nats of a KL averaged over dimensions** (10 min, by hand). Many programs take the *mean* over the $J$ latent dimensions of the KL term and the *sum* over the pixels. By which factor is the KL term then weighed, for $J = 2$ and for $J = 20$? Is minus such a loss still a lower bound of $\log p_\theta(x)$? What do you expect of the reconstructions, and of samples from the prior?
+# **5. A KL term averaged over dimensions** (10 min, by hand). Many programs take the *mean* over the $J$ latent dimensions of the KL term and the *sum* over the pixels. By which factor is the KL term then weighed, for $J = 2$ and for $J = 20$? Is minus such a loss still a lower bound of $\log p_\theta(x)$? What do you expect of the reconstructions, and of samples from the prior?
 
 # %% [markdown] tags=["solution"]
 # <details>

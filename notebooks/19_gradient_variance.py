@@ -17,7 +17,7 @@
 #
 # This page adds the gradient by $\sigma$, the test on a thousand cases and the tables of every part and network to the section on [the gradient and its best member](04_sgvb_a_vs_b.ipynb) and those that follow it.
 #
-# **By $\mu$ the laws of chapter 4 hold on a real decoder to within 3 per cent. By $\sigma$ there is no family and no best member: B is quieter than A in eight cases of nine, and A where $\mu$ lies far from zero.**
+# **By $\mu$ the laws of chapter 4 hold on a real decoder, on average to within 3 per cent. By $\sigma$ there is no family and no best member: B is quieter than A in eight cases of nine, and A mostly where $\mu$ lies far from zero.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -90,7 +90,7 @@ bar.set_label("Var A / Var B")
 plt.show()
 
 # %% [markdown]
-# The variance of A divided by that of B where $q$ is the exact posterior: purple where B is quieter, brown where A is, black where they are equal.
+# The variance of A divided by that of B in one dimension, where $q$ is the exact posterior: purple where B is quieter, brown where A is, a black line where they are equal.
 #
 # **What you will be able to do**
 #
@@ -102,7 +102,7 @@ plt.show()
 #
 # ## 19.1 The gradient by σ
 #
-# By $\mu_j$ the estimators differ by a multiple of one noise, $\varepsilon_j$, and that made them a family. By $\sigma_j$ the derivative of $\Delta$ in (4.5) has two terms, $-\mu_j \varepsilon_j$ and $-\sigma_j (\varepsilon_j^2 - 1)$, and the path would need a different multiple of each. So compare A and B directly. A's gradient is B's plus (4.5), so
+# By $\mu_j$ the estimators differ by a multiple of one noise, $\varepsilon_j$, and that made them a family. By $\sigma_j$ the derivative of $\Delta$ in (4.5) has two terms, $-\mu_j \varepsilon_j$ and $-\sigma_j (\varepsilon_j^2 - 1)$, and the path would need a different multiple of each. So compare A and B directly. B's gradient is $\varepsilon_j \, \partial_j f + 1/\sigma_j - \sigma_j$, and A's is B's plus (4.5). For the two gradients by $\sigma_j$, then,
 #
 # $$
 # \begin{aligned}
@@ -142,7 +142,7 @@ plt.show()
 # | A | $2/\sigma^2$ |
 # | B | $2 (1/\sigma - \sigma)^2 + \mu^2$ |
 #
-# That is the right-hand map. A is quieter as soon as $\mu^2 > 2 (2 - \sigma^2)$: outside a dome whose edge lies at $|\mu| = 2$ for narrow $\sigma$, and at 1.4 for $\sigma = 1$. Towards the bottom of both maps, where the posteriors are narrow, A and B hardly differ. The strong colour lies around $\sigma = 1$, where the dimensions are that a decoder does not use.
+# That is the right-hand map above. A is quieter as soon as $\mu^2 > 2 (2 - \sigma^2)$: outside a dome whose edge lies at $|\mu| = 2$ for narrow $\sigma$, and at 1.4 for $\sigma = 1$. Towards the bottom of both maps, where the posteriors are narrow, A and B hardly differ. The strong colour lies around $\sigma = 1$, where the dimensions are that a decoder does not use.
 #
 # **No theorem says that the path is best by $\sigma$.** There are $f$ for which B is quieter even at a stationary point: exercise 2 finds one.
 #
@@ -308,7 +308,7 @@ vh.check(
 )
 
 # %% [markdown]
-# One law: A follows it over two orders of magnitude, B over five. The points scatter about it because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well. Outside the picture are cases of B at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there, as outside the dome of the map.
+# A follows its formula over two orders of magnitude, B over four. The points scatter because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well: below 0.01 nats² they say little. Outside the picture are cases of B at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there, mostly where $|\mu_j|$ is large, as the map suggests.
 #
 # Measure it again, on the network after one epoch, which this page trains.
 
@@ -427,7 +427,7 @@ for k, (by, key) in enumerate((("μ", "mu"), ("σ", "sigma"))):
 #
 # ## 19.3 The gradient by the weights, part by part
 #
-# Chapter 4 sums the noise over the whole encoder. Here it stands for four parts: the half of the encoder's last layer that makes $\mu$ (the *μ head*), the half that makes $\log \sigma^2$ (the *σ head*), the rest of the encoder, and the decoder. Weights and images are held fixed and the gradient is drawn again and again. Eight minibatches of 100 training images give the interval; the network is one, from one seed.
+# Chapter 4 sums the noise over the whole encoder. Here it stands for four parts: the half of the encoder's last layer that makes $\mu$ (the *μ head*), the half that makes $\log \sigma^2$ (the *σ head*), the rest of the encoder (called *encoder* in the picture and the table), and the decoder. Weights and images are held fixed. Eight minibatches of 100 training images give the interval; the network is one, from one seed.
 
 # %% tags=["plumbing"]
 KEYS = {"A": "a", "B": "b", "path": "path", "score": "score"}
@@ -597,17 +597,17 @@ vh.check("but less than 1.4", of_a[:, 0], 1.4, relation="<")
 vh.check("and path / B is about a half", of_path[:, 0], 0.5, atol=0.15)
 
 # %% [markdown]
-# In the μ head each weight sees one $\mu_j$, and the variances of the images add. So the law by $\mu$ applies to it coordinate by coordinate. A must lie above B wherever $h_j < \frac12$, stationary or not. That the path is the best holds where $\sigma_j$ is stationary, and the encoder's $\sigma_j$ is only near that: here it is measured. In the rest of the encoder the coordinates mix, and with strongly correlated posteriors the order could turn; here it did not.
+# In the μ head each weight sees one $\mu_j$, and the images' draws are independent, so their variances add. The law by $\mu$ applies to it coordinate by coordinate. A must lie above B wherever $h_j < \frac12$, stationary or not. That the path is the best holds where $\sigma_j$ is stationary, and the encoder's $\sigma_j$ is only near that: here it is measured. In the rest of the encoder the coordinates mix, and with strongly correlated posteriors the order could turn; here it did not.
 #
 # - **The σ head** shows more of A's noise than the gradient by $\sigma$ did (3 per cent after ten epochs). It puts out $\log \sigma^2$, and the gradient by that is $\sigma/2$ times the gradient by $\sigma$ (exercise 3).
 # - **The score function**, without a baseline, scatters thousands of times as much as B after training, millions before.
-# - **The last column** says how much there is to be gained. For most of the encoder B's noise is one to two times that of the minibatches themselves. Halve it, and about 30 per cent of the total is gone. In the σ head, after training, it is nearly all of the noise there is.
+# - **The last column** says how much there is to be gained. Outside the σ head B's noise is about one to two times that of the minibatches themselves. Halve it, and about 30 per cent of the total is gone. In the σ head, after training, it is nearly all of the noise there is.
 #
 # > **Note.** The noise between minibatches is the variance of the eight mean gradients, less what is left of $\varepsilon$ in a mean of 50 draws. Eight minibatches tell it roughly.
 #
 # ## 19.4 Four networks
 #
-# Here are the four networks of chapter 4, at the end of their training and part by part; *rest* is the encoder without its two heads. They were trained with B, minibatches of 100 images and Adam with a step of $10^{-3}$, the dense ones for thirty epochs, the convolutional ones for ten. `experiments/gradients.py` measured them on ten minibatches of training images: 100 images each, 20 for the convolutional networks. First what they had reached, as test ELBO in nats:
+# Here are the four networks of chapter 4, at the end of their training and part by part; *rest* is the encoder without its two heads. They were trained with B, minibatches of 100 images and Adam with a step of $10^{-3}$, the dense ones for thirty epochs, the convolutional ones for ten. `experiments/gradients.py` measured them on ten minibatches of training images: 100 images each, 20 for the convolutional networks. First their test ELBO in nats:
 
 # %% tags=["plumbing", "exact"]
 NETWORKS = {
@@ -781,7 +781,7 @@ vh.table(["moment", "A / B", "path / B"], rows)
 #
 # ## 19.5 The training runs, in numbers
 #
-# Chapter 4 shows the differences between the estimators in training. Here are the levels. The network *dense* has one hidden layer of 256 units and $J = 20$, and is trained for five epochs with minibatches of 100 and a step of $10^{-3}$. *S1* is the convolutional network of [chapter 3](03_conv_vae.ipynb) with $J = 2$, ten epochs with minibatches of 32 and a step of $10^{-4}$. The test ELBO is measured with estimator B and a fixed noise. `experiments/run.py dense s1-threshold s1-a s1-b s1-path` makes the runs; three of S1's five with A are chapter 3's own.
+# Here are the levels behind the differences of chapter 4. The network *dense* has one hidden layer of 256 units and $J = 20$, and is trained for five epochs with minibatches of 100 and a step of $10^{-3}$. *S1* is the convolutional network of [chapter 3](03_conv_vae.ipynb) with $J = 2$, ten epochs with minibatches of 32 and a step of $10^{-4}$. The test ELBO is measured with estimator B and a fixed noise. `experiments/run.py dense s1-threshold s1-a s1-b s1-path` makes the runs; three of S1's five with A are chapter 3's own.
 
 # %% tags=["plumbing", "exact"]
 dense = {name: vh.stored(f"dense-{KEYS[name]}") for name in ESTIMATORS}
@@ -811,7 +811,7 @@ heads = ["test ELBO at the end, nats", "mean", "seeds 0 to 4"]
 vh.table(heads, rows)
 
 # %% [markdown]
-# Three comparisons are made on each network, and the more you compare, the more often chance looks like a difference. So the third column widens the intervals for three (Bonferroni):
+# Three comparisons are made on each network, and the more you compare, the more often chance looks like a difference. So the column *widened for three* gives wider intervals (Bonferroni):
 
 # %% tags=["plumbing", "exact"]
 PAIRS = (("B", "A"), ("path", "A"), ("path", "B"))
@@ -829,7 +829,7 @@ vh.table(heads, rows)
 # %% [markdown]
 # With the widened intervals path − A in the dense network still excludes zero, and path − B does not. In S1 two of the path's five runs (seeds 3 and 4) end 0.65 to 1.9 nats below A and B from the same seeds, the other three slightly above both. Whether the path loses anything there, five seeds cannot say. With this scatter some fifteen would make the interval half a nat wide on either side; to see a difference of half a nat four times out of five would take about thirty.
 #
-# What did pairing by the seed bring? Compare with the interval that you would get if the five runs of one and the five of the other were strangers:
+# What did pairing by the seed bring? Compare with the interval that you would get if the ten runs were strangers:
 
 # %% tags=["plumbing", "exact"]
 rows = []
@@ -851,7 +851,7 @@ vh.table([*heads, "as if strangers"], rows)
 #
 # > **Note.** S1's curves in chapter 4 are the tests that each run made after its epochs, with its own estimator; the final figures are by B for all but one run, the second of A. All estimators have the same mean, and in these runs the two readings differ by less than 0.1 nats.
 #
-# A first epoch of S1 takes too long to train it here, so the first updates of one run are made again.
+# A first epoch of S1 takes too long here, so one run's first updates are made again.
 
 # %% tags=["check"]
 begun = load("estimators-begin")

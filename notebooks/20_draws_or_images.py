@@ -451,7 +451,7 @@ plt.show()
 
 
 # %%
-def by_formula_415(n, noise_ratio):
+def by_formula(n, noise_ratio):
     """(20.3) relative to one draw, for V_ε / V_x = `noise_ratio`."""
     return (n + noise_ratio) / (1 + noise_ratio)
 
@@ -462,7 +462,7 @@ _, of_encoder = best_draws("dense, J = 20", at_end, "B")
 rows = [
     [
         f"{n} for {100 // n} images",
-        f"{by_formula_415(n, of_encoder):.1f}",
+        f"{by_formula(n, of_encoder):.1f}",
         pace[n] / pace[1],
         lost[n] if n > 1 else "0",
         same_seconds[n] if n > 1 else "0",
@@ -703,7 +703,7 @@ vh.check(
 vh.check(
     "then (20.3) × seconds is level",
     [
-        by_formula_415(n, ratio) * share[n]
+        by_formula(n, ratio) * share[n]
         for n, ratio in zip(SHARES[1:], level_at, strict=True)
     ],
     1,

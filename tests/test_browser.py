@@ -286,7 +286,7 @@ def some_frames(page) -> None:
     page.evaluate("async () => { for (let i = 0; i < 10; i++) await nextFrame(); }")
 
 
-@pytest.mark.parametrize("name", ["book/intro.html", "notebooks/03_conv_vae.html"])
+@pytest.mark.parametrize("name", ["book/intro.html", "notebooks/22_second_recipe.html"])
 def test_the_explorer_follows_mouse_and_keys(visit, name):
     page = visit(name)
     box = explorer(page)
