@@ -731,7 +731,7 @@ axis, log_joint = log_joint_on_grid(model, x)
 exact = tf.reduce_logsumexp(log_joint, axis=[1, 2]).numpy()
 
 # %% [markdown]
-# How exact is a sum over 102,400 points? Leave out three quarters of them (every second one in each direction, cells four times as large). If the answer does not change, the grid is fine enough. And see how much of the sum comes from its rim, in case it ends too early. The package keeps this sum as `vh.log_likelihood_on_grid`.
+# Are 102,400 points enough? Leave out three quarters of them: if the answer does not change, the grid is fine enough. And see how much of the sum comes from its rim. The package keeps this sum as `vh.log_likelihood_on_grid`.
 
 # %% tags=["check"]
 coarse = tf.reduce_logsumexp(log_joint[:, ::2, ::2], axis=[1, 2])
@@ -760,7 +760,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So this is $\log p(x)$ with no bound and no sampling. Hold the two usual figures against it: the ELBO, and importance sampling with 500 draws from the encoder's Gaussian ([the page on importance weighting](14_importance_weighting.ipynb) derives it).
+# This is $\log p(x)$ with no bound and no sampling. Hold two usual figures against it: the ELBO, and [importance sampling](14_importance_weighting.ipynb) with 500 draws from the encoder's Gaussian.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 bound = np.mean([vh.elbo(model, x, samples=20, seed=s) for s in range(5)])
@@ -793,7 +793,7 @@ vh.check(
 vh.check("and badly for some image", missed.max(), 10, relation=">")
 
 # %% [markdown]
-# That importance sampling falls short may surprise you: it is the field's standard for $\log p(x)$, and 500 draws are many in two dimensions. To see what went wrong, look at the gap between $\log p(x)$ and the ELBO. It is a KL divergence ([chapter 1](01_theory.ipynb)), from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$. On the grid you have both. The true posterior is the terms of the sum, normalised.
+# That importance sampling falls short may surprise you: it is the field's standard. To see what went wrong, look at the gap between $\log p(x)$ and the ELBO. It is the KL divergence from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$ ([chapter 1](01_theory.ipynb)). On the grid you have both: the posterior is the terms of the sum, normalised.
 
 # %%
 log_posterior = tf.constant(log_joint - exact[:, None, None])

@@ -772,7 +772,7 @@ vh.check("that of log p(x) has not", -p_gain, p_width, relation=">")
 #
 # Between S0 and S2 the order depends on what you ask. By the ELBO, dropout gains most of a nat, and the interval of that difference includes zero. By the exact $\log p_\theta(x)$ it *loses* more than one, and the interval just leaves zero out. With three seeds each that is a hint, and no proof.
 #
-# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$. Both stand for the same number, but 500 draws fall short of it by two to three nats. A ranking by them would have missed that S0 comes out ahead.
+# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$. Both stand for the same number, but 500 draws fall short of it by two to three nats. A ranking by 500 draws would have missed that S0 comes out ahead.
 #
 # ## What we measured
 #
