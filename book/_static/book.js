@@ -59,21 +59,21 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 
 // A box that scrolls can be reached with the Tab key, and fades at the right as long as more is there (book.css). Boxes
-// are looked at when they come near the screen.
+// are looked at when they get their size: those of a section that is laid out later, then.
 document.addEventListener("DOMContentLoaded", () => {
   const fade = (box) => {
     box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
   };
   const look = (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      if (isIntersecting && target.scrollWidth > target.clientWidth && target.tabIndex < 0) {
+    for (const { target } of entries) {
+      fade(target);
+      if (target.scrollWidth > target.clientWidth && target.tabIndex < 0) {
         target.tabIndex = 0;
-        fade(target);
         target.addEventListener("scroll", () => fade(target), { passive: true });
       }
     }
   };
-  const observer = new IntersectionObserver(look, { rootMargin: "2000px" });
+  const observer = new ResizeObserver(look);
   for (const box of document.querySelectorAll(
     "pre, p:has(> math), div.math, table, .cell_output > .output, .pst-scrollable-table-container",
   )) {
