@@ -75,7 +75,7 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   const observer = new ResizeObserver(look);
   for (const box of document.querySelectorAll(
-    "pre, p:has(> math), div.math, table, .cell_output > .output, .pst-scrollable-table-container",
+    "pre, p:has(math), div.math, table, .cell_output > .output, .pst-scrollable-table-container",
   )) {
     observer.observe(box);
   }
