@@ -9,6 +9,7 @@ from . import _tensorflow  # isort: skip  # before anything else imports TensorF
 
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
+from .checkup import Checkup, Finding, checkup
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import active_units, elbo, kl_per_dimension, log_likelihood, log_likelihood_on_grid
 from .explain import LossExplanation, explain_loss

@@ -21,9 +21,7 @@ from .model import VAE
 
 _GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls at each of them
 _CLOSE = 0.03  # relative: how near a factor must be to a known one
-_UNEXPLAINED = (
-    0.001  # share of the variance, beside what noise leaves, from which on a term is not what it was taken for
-)
+_UNEXPLAINED = 0.001  # share of the variance, beside that of noise, above which a term is not the one it was taken for
 _FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
 
 # Terms that stand where KL(q ‖ p) should, of μ and σ [n, J]: constants apart, since a fit cannot see them.
@@ -157,9 +155,8 @@ def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
         try:
             result = np.asarray(loss(model, x), np.float64)
         except Exception as error:
-            raise ValueError(
-                f"The loss raised {type(error).__name__} when called as loss(model, x): {error}"
-            ) from error
+            message = f"The loss raised {type(error).__name__} when called as loss(model, x): {error}"
+            raise ValueError(message) from error
         shape = result.shape
         expect(result.size > 0, f"The loss returned nothing to average: expected a number or an array, got {shape}.")
         expect(

@@ -1,0 +1,134 @@
+"""What ails a trained VAE: a list of findings, each with what was measured, what was expected, and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .expect import expect
+from .model import VAE
+from .results import table
+from .symptoms import Symptoms
+
+# By the name of a measure in `Symptoms`: how it is shown, its two thresholds and what they mean.
+_FINDINGS = tomllib.loads(Path(__file__).with_name("checkup.toml").read_text(encoding="utf-8"))
+_OF_IMAGES = ("outside", "wrong_kind", "leaked", "not_finite")  # what can be told though the outputs are not finite
+
+
+class Finding(NamedTuple):
+    """One row of a check-up.
+
+    Attributes:
+        name: what was looked at.
+        value: what was measured: small in a healthy model, NaN where it cannot be told.
+        level: `"ok"`, `"note"` (worth knowing, or it cannot be told) or `"fault"`.
+        measured, expected: the value and the threshold, in words.
+        why: the threshold lies there.
+        advice: what it means and what to do.
+        section: where the book explains it.
+    """
+
+    name: str
+    value: float
+    level: str
+    measured: str
+    expected: str
+    why: str
+    advice: str
+    section: str
+
+
+class Checkup:
+    """The findings of `checkup`; printed, and as the last line of a cell, it is their table, the gravest first.
+
+    Attributes:
+        findings: a tuple of `Finding`.
+        faults: the names of those at the level `"fault"`.
+    """
+
+    def __init__(self, findings: tuple[Finding, ...]):
+        self.findings = findings
+        self.faults = tuple(finding.name for finding in findings if finding.level == "fault")
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        by_level = sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
+        todo = {f.name: f"{f.advice} Section {f.section}." if f.level != "ok" else "" for f in by_level}
+        return [(f.level, f.name, f.measured, f"{f.expected}: {f.why}", todo[f.name]) for f in by_level]
+
+    def __str__(self) -> str:
+        rows = (f"{level:5}  {name}: {found} (expected {why}) {todo}" for level, name, found, why, todo in self._rows())
+        return "\n".join(rows)
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return table(["level", "finding", "measured", "expected", "what to do"], self._rows())
+
+
+def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> Checkup:
+    """Looks a trained model over: its images, bound, latents, samples, networks and their modes.
+
+    At most 10,000 images of each set are looked at; a set too small for a finding gives one that cannot tell. Values
+    outside [0, 1] are let in, and found. Nothing of the model changes: no weight, no noise, nothing that was compiled.
+
+    Args:
+        model: any `VAE`, so any two Keras networks; it need not have been trained here.
+        train: the images it was trained on, as it was given them, [n, H, W, C].
+        test: images it has not seen, treated in the same way.
+        seed: of the noise.
+
+    Returns:
+        `.findings`, and `.faults`, the names of the grave ones; printed, it is the table.
+
+    Raises:
+        ValueError: images of another shape than the model's, or none.
+
+    Example:
+        >>> vh.checkup(model, images.train, images.test)
+    """
+    sets = [_as_given(images, model, name) for images, name in ((train, "train"), (test, "test"))]
+    with _unchanged(model), np.errstate(all="ignore"):
+        symptoms = Symptoms(model, *sets, seed)
+        found = [_judged(symptoms, measure, **finding) for measure, finding in _FINDINGS.items()]
+    return Checkup(tuple(finding for finding in found if finding))
+
+
+def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
+    images = np.asarray(images)
+    fits = images.ndim == 4 and images.shape[1:] == tuple(model.image_shape) and len(images) > 0
+    expect(fits, f"{name}: expected images {['n', *model.image_shape]}, at least one, got {list(images.shape)}.")
+    return images.astype(np.float32, copy=False)
+
+
+@contextlib.contextmanager
+def _unchanged(model: VAE):
+    """Puts back what a pass in training mode moves: the means of batch normalisation, and the state of the noise."""
+    moved = [*model.non_trainable_variables, *model._noise_states()]
+    before = [variable.numpy() for variable in moved]
+    try:
+        yield
+    finally:
+        for variable, value in zip(moved, before, strict=True):
+            variable.assign(value)
+
+
+def _judged(symptoms: Symptoms, measure: str, form: str, note: float, fault: float, least: int, **words: Any):
+    """The finding of one measure; None where it does not apply."""
+    images = min(len(symptoms.train), len(symptoms.test))
+    if images < least:
+        value, reason = math.nan, f"{images:,} images, it takes {least:,}"
+    else:
+        value, reason = getattr(symptoms, measure)(), "the posteriors hardly overlap"
+    if value is None:
+        return None
+    if measure not in _OF_IMAGES and not symptoms.is_finite:
+        value, reason = math.nan, "not all outputs are finite"
+    level = "fault" if value > fault else "note" if value > note or math.isnan(value) else "ok"
+    measured = f"cannot tell: {reason}" if math.isnan(value) else form.format(value).replace("-", "−")
+    expected = f"at most {form.format(note)}"
+    return Finding(value=float(value), level=level, measured=measured, expected=expected, **words)

@@ -1,0 +1,215 @@
+"""What can be measured of a trained VAE to tell whether it is healthy: one number for each question.
+
+Every measure is small in a healthy model. It is NaN where it cannot be told, and None where it does not apply.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from .evaluation import elbo, log_likelihood
+from .model import VAE
+
+_MOST = 10_000  # images of a set that are looked at
+_USED = 0.01  # variance of the means from which on a latent dimension counts as used (Burda et al. 2016)
+_CERTAIN = 16.6  # from this logit on, a sigmoid in float32 is exactly 1
+
+
+class _Pass(NamedTuple):
+    """What one look at images gives: μ and σ [n, J], ELBO [n], and the decoder's distribution in two moments."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    elbo: np.ndarray
+    outputs: np.ndarray  # [n, H, W, C]: logits, or the means of a Gaussian
+    spread: np.ndarray  # the σ of a Gaussian's pixels; else the same as `outputs`
+
+
+class Symptoms:
+    """The measures of one model, each made when it is first asked for."""
+
+    def __init__(self, model: VAE, train: np.ndarray, test: np.ndarray, seed: int):
+        self.model, self.train, self.test, self.seed = model, train, test, seed
+        self.some = test[:_MOST]
+        self.is_gaussian = model.likelihood_name == "gaussian"
+        pixels = np.concatenate([train[:_MOST].ravel(), self.some.ravel()])
+        self.low, self.high = float(pixels.min()), float(pixels.max())
+        self.grey = float(np.mean((pixels > 0) & (pixels < 1)))
+
+        @tf.function
+        def look(x, training):
+            del training  # part of the key under which the graph is kept
+            q = model.posterior(x)
+            z = q.sample(seed=model.next_seed())
+            p = model.likelihood(z)
+            bound = p.log_prob(x) - tfd.kl_divergence(q, model.prior)
+            pixel = p.distribution
+            moments = (pixel.loc, pixel.scale) if self.is_gaussian else (pixel.logits_parameter(),) * 2
+            return q.mean(), q.stddev(), bound, *moments
+
+        self._look = look
+
+    def look(self, x: np.ndarray, training: bool = False) -> _Pass:
+        with self.model.using(keras.random.SeedGenerator(self.seed), training):
+            parts = [self._look(tf.constant(x[i : i + 250]), training) for i in range(0, len(x), 250)]
+        return _Pass(*(np.concatenate([part.numpy() for part in each]) for each in zip(*parts, strict=True)))
+
+    @functools.cached_property
+    def tested(self) -> _Pass:
+        return self.look(self.some)
+
+    @property
+    def used(self) -> np.ndarray:
+        """Which latent dimensions carry anything."""
+        return self.tested.mean.var(axis=0) > _USED
+
+    @functools.cached_property
+    def codes(self) -> np.ndarray:
+        """One z for each test image [n, J]."""
+        noise = np.random.default_rng(self.seed).normal(size=self.tested.mean.shape)
+        return self.tested.mean + self.tested.std * noise
+
+    @functools.cached_property
+    def is_finite(self) -> bool:
+        return self.not_finite() == 0
+
+    # --- the measures ---
+
+    def outside(self) -> float:
+        """How far the farthest pixel lies outside [0, 1]; ∞ for NaN."""
+        return float(np.nan_to_num(np.max([0.0, -self.low, self.high - 1]), nan=np.inf))
+
+    def wrong_kind(self) -> float:
+        return self.grey if self.model.likelihood_name == "bernoulli" else float(self.grey == 0)
+
+    def not_finite(self) -> float:
+        return float(np.mean([not np.isfinite(part).all() for part in (*self.model.get_weights(), *self.tested)]))
+
+    def below_average_image(self) -> float:
+        """By how much a decoder that ignores z, and knows only the average training image, beats the bound."""
+        mean = self.train.mean(axis=0)
+        if self.is_gaussian:
+            outputs = np.concatenate([mean, np.log(self.train.var(axis=0) + 1e-6)], axis=-1)
+        else:
+            logits = np.linspace(-12, 12, 2401, dtype=np.float32)
+            means = self.model._likelihood.pixels(tf.constant(logits)).mean().numpy()
+            outputs = np.interp(mean, means, logits)
+        pixels = self.model._likelihood.pixels(tf.constant(outputs, tf.float32))
+        scores = tf.reduce_sum(pixels.log_prob(self.some), axis=[1, 2, 3])
+        return float(tf.reduce_mean(scores)) - float(self.tested.elbo.mean())
+
+    def inverted(self) -> float:
+        some = self.some[:1000]
+        return float(self.look(self.low + self.high - some).elbo.mean() - self.tested.elbo[: len(some)].mean())
+
+    def encoder_wavers(self) -> float:
+        again = self.look(self.some[:1000])
+        first = _Pass(*(part[:1000] for part in self.tested))
+        return float(np.sqrt(np.mean(((again.mean - first.mean) / first.std) ** 2)))
+
+    def training_mode(self) -> float:
+        return float(self.look(self.some[:2000], training=True).elbo.mean() - self.tested.elbo[:2000].mean())
+
+    def unused(self) -> float:
+        return float(np.mean(~self.used))
+
+    def concentrated(self) -> float | None:
+        if self.model.latent_dim < 4 or not self.used.any():
+            return None
+        mean, std = self.tested.mean, self.tested.std
+        kl = 0.5 * (mean**2 + std**2 - 1 - 2 * np.log(std)).mean(axis=0)
+        return float(kl.max() / kl.sum())
+
+    def one_sided(self) -> float:
+        """The largest share of test images whose means lie on one side of zero, in a dimension that is used."""
+        means = self.tested.mean[:, self.used]
+        return float(np.stack([(means >= 0).mean(axis=0), (means <= 0).mean(axis=0)]).max(initial=0.0))
+
+    def never_narrow(self) -> float:
+        return float((self.tested.std[:, self.used] >= 1 - 1e-4).mean(axis=0).max(initial=0.0))
+
+    def stuck_scales(self) -> float:
+        """The share of σ that is exactly its smallest or its largest value."""
+        std = self.tested.std[:, self.used]
+        ends = (
+            [(std == end(std, axis=0)).mean(axis=0).max(initial=0.0) for end in (np.min, np.max)] if std.size else [0.0]
+        )
+        return float(max(ends))
+
+    def off_moments(self) -> float:
+        """KL(N(m, S) ‖ p), m and S the mean and covariance of q(z): that part of KL(q(z) ‖ p) is exact."""
+        mean, std = (part.astype(float) for part in self.tested[:2])
+        m, covariance = mean.mean(axis=0), np.cov(mean.T).reshape(2 * [mean.shape[1]]) + np.diag((std**2).mean(axis=0))
+        return float(0.5 * (np.trace(covariance) + m @ m - len(m) - np.linalg.slogdet(covariance)[1]))
+
+    def off_prior(self) -> float:
+        """KL(q(z) ‖ p), q(z) the mixture of the test images' posteriors.
+
+        It is the mean KL without the information that z has of the image (Hoffman & Johnson 2016). Where that comes
+        near its ceiling, log n, the n posteriors hardly overlap, and how q(z) looks between them cannot be told.
+        """
+        mean, std = (part.astype(float) for part in self.tested[:2])
+        z, precision = self.codes[:1000], std**-2
+        squares = z**2 @ precision.T - 2 * z @ (mean * precision).T + (mean**2 * precision).sum(axis=1)
+        log_bells = -0.5 * squares - np.log(std).sum(axis=1)
+        log_q = np.logaddexp.reduce(log_bells, axis=1) - math.log(len(mean))
+        if np.mean(np.diagonal(log_bells) - log_q) > math.log(len(mean)) - 1:
+            return math.nan
+        return float(np.mean(log_q + 0.5 * (z**2).sum(axis=1)))
+
+    def strange_samples(self) -> float:
+        """How much farther the nearest neighbour lies between samples and reconstructions than within reconstructions.
+
+        Samples that are no reconstructions, or reconstructions that are never sampled, whichever is worse, as a share
+        of the distance of two unrelated reconstructions.
+        """
+        noise = np.random.default_rng(self.seed).normal(size=[1000, self.model.latent_dim])
+        codes = np.concatenate([self.codes[:2000], noise]).astype(np.float32)
+        images = np.concatenate([self.model.likelihood(part).mean().numpy() for part in np.array_split(codes, 10)])
+        images = images.reshape(len(images), -1)
+        reference, others, samples = images[:1000], images[1000:-1000], images[-1000:]
+
+        def nearest(some: np.ndarray, among: np.ndarray) -> float:
+            return np.mean([np.linalg.norm(among - image, axis=1).min() for image in some[:300]])
+
+        unrelated = np.mean(np.linalg.norm(reference[: len(others)] - others, axis=1))
+        worse = max(nearest(samples, reference), nearest(reference, samples))
+        return float((worse - nearest(others, reference)) / unrelated)
+
+    def overfit(self) -> float:
+        return float(self.look(self.train[:_MOST]).elbo.mean() - self.tested.elbo.mean())
+
+    def leaked(self) -> float:
+        seen = {hash(image.tobytes()) for image in self.train}
+        return float(np.mean([hash(image.tobytes()) in seen for image in self.some]))
+
+    def already_squashed(self) -> float | None:
+        outputs = self.tested.outputs
+        return None if self.is_gaussian else float(np.mean((outputs >= 0) & (outputs <= 1)))
+
+    def saturated(self) -> float | None:
+        return None if self.is_gaussian else float(np.mean(self.tested.outputs > _CERTAIN))
+
+    def pixel_scale(self) -> float | None:
+        return float(np.mean(self.tested.spread)) if self.is_gaussian else None
+
+    def pixel_floor(self) -> float | None:
+        return float(np.mean(self.tested.spread < 1.05 / 255)) if self.is_gaussian else None
+
+    def positive_density(self) -> float | None:
+        return None if self.model.likelihood_name == "bernoulli" else float(np.mean(self.tested.elbo > 0))
+
+    def inference_gap(self) -> float:
+        if self.outside() > 0:
+            return math.nan
+        some = self.some[:200]
+        return float(np.mean(log_likelihood(self.model, some, 100, self.seed))) - elbo(
+            self.model, some, 40, seed=self.seed
+        )
