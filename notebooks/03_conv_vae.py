@@ -1058,7 +1058,10 @@ for version in versions:
         differences[version].append(((low + high) / 2, (high - low) / 2))
 
 figure, axes = plt.subplots(figsize=(6, 3))
-for name, colour, shift in (("bound", BLUE, -0.12), ("exact", ORANGE, 0.12)):
+for name, colour, shift in (
+    ("bound", BLUE, -0.12),
+    ("exact", ORANGE, 0.12),
+):
     axes.errorbar(
         [pairs[name == "exact"][0] for pairs in differences.values()],
         np.arange(len(differences)) + shift,
