@@ -61,7 +61,7 @@ ax.plot(grid, each.sum(axis=1), color=BLUE, lw=2.5, label="their sum, q(z)")
 prior = stats.norm.pdf(grid)
 ax.plot(grid, prior, "--", color=ORANGE, lw=2, label="prior p(z)")
 ax.set(xlabel="code z", ylabel="density", ylim=(0, 0.62))
-ax.legend(loc="upper right", fontsize=9)
+ax.legend(loc="upper right", fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -73,7 +73,7 @@ plt.show()
 # - say what bounds the information, and so how much of a KL term must be distance;
 # - measure both parts in a trained network, of any latent dimension.
 #
-# **What it needs.** The KL term of [chapter 1](01_theory.ipynb). Section 15.4 also uses its probabilistic PCA, section 15.5 two networks like those of chapters 2 and 3. Some 15 minutes to read and one to run.
+# **What it needs.** The KL term of [chapter 1](01_theory.ipynb). Section 15.4 also uses [the linear VAE](12_linear_vae.ipynb), section 15.5 two networks like those of chapters 2 and 3. Some 15 minutes to read and one to run.
 #
 # ## 15.1 The codes of all images together
 #
@@ -89,7 +89,7 @@ plt.show()
 #
 # ## 15.2 The average KL term, split in two
 #
-# What does the KL term ask for, averaged over the data? Multiply and divide by $q_\phi(z)$ inside the logarithm:
+# What does the KL term ask for, averaged over the data? Draw $x$ and $z$ as above, and multiply and divide by $q_\phi(z)$ inside the logarithm:
 #
 # $$
 # \begin{aligned}
@@ -100,7 +100,7 @@ plt.show()
 # \end{aligned}
 # $$
 #
-# The first term is the **mutual information** $I(x; z)$ of image and code: how many nats the code tells you about the image. In the second nothing depends on $x$ any more. Only $z \sim q_\phi(z)$ is averaged, so it is a KL. This is the identity of [Hoffman & Johnson 2016](../book/bibliography.md):
+# The first term is the **mutual information** $I(x; z)$ of image and code: how many nats the code tells you about the image. In the second nothing depends on $x$ any more. By (15.1) only $z \sim q_\phi(z)$ is averaged, so it is a KL. This is the identity of [Hoffman & Johnson 2016](../book/bibliography.md):
 #
 # $$
 # \begin{aligned}
@@ -160,12 +160,14 @@ vh.check(
     atol=1e-7,
 )
 vh.check(
-    "most of it is information",
+    "most of the average KL is information",
     information,
     kl_aggregate,
     relation=">",
 )
-vh.check("its ceiling is log 5", information, math.log(5), relation="<")
+vh.check(
+    "information is below log 5", information, math.log(5), relation="<"
+)
 
 # %% [markdown]
 # ## 15.3 What each part wants
@@ -178,7 +180,7 @@ vh.check("its ceiling is log 5", information, math.log(5), relation="<")
 # I(x; z) \le \log N . \tag{15.3}
 # $$
 #
-# A code cannot do more than name its image. For the five bells the ceiling is $\log 5 \approx 1.609$ nats; they overlap a little, so they stay below.
+# A code cannot do more than name its image. For the five bells the ceiling is $\log 5 \approx 1.609$ nats. They overlap a little, so their 1.252 stay below.
 #
 # **Distance.** $\mathrm{KL}(q_\phi(z) \Vert p(z))$ is what you want small if draws from the prior are to look like data.
 #
@@ -240,7 +242,7 @@ vh.check(
 # %% [markdown]
 # Widen the bells, and the code tells less and less. The distance has a best width: narrow bells leave gaps between them, wide ones reach beyond the prior. The KL term, the sum, is least where the bells are wider than that, because it also rewards saying less.
 #
-# Two networks can have the same ELBO and lie far apart on this trade. [Alemi et al. 2018](../book/bibliography.md) plot the KL term, the *rate*, against minus the reconstruction term, the *distortion*, and find networks all along that curve, from codes that say nothing to codes that say nearly all.
+# Two networks can have the same ELBO and very different KL terms. [Alemi et al. 2018](../book/bibliography.md) plot the KL term, the *rate*, against minus the reconstruction term, the *distortion*, and find networks of every kind, from codes that say nothing to codes that say nearly all.
 #
 # ## 15.4 Where the distance is zero
 #
@@ -250,13 +252,13 @@ vh.check(
 # \int p_\theta(x) p_\theta(z \mid x) dx = \int p_\theta(x, z) dx = p(z) .
 # $$
 #
-# In probabilistic PCA, $x = m + W z + s \varepsilon$, everything can be computed. The posterior has the precision $P = W^\top W / s^2 + I$ for every $x$, and the average KL is
+# In probabilistic PCA, the linear VAE $x = m + W z + s \varepsilon$, everything can be computed. The posterior has the precision $P = W^\top W / s^2 + I$ for every $x$, and the average KL is
 #
 # $$
 # I(x; z) = \tfrac{1}{2} \log \det P , \tag{15.4}
 # $$
 #
-# the entropy of $z$ minus that of $z$ given $x$.
+# the entropy of $z$ minus that of $z$ given $x$. (A Gaussian's entropy is half the log-determinant of its covariance, plus a constant. Here the covariances are $I$ and $P^{-1}$.)
 
 # %%
 W = np.array([[1.0, 0.6], [0.8, 0.9], [0.5, 0.7], [-0.3, 0.2], [0.9, 0.4]])
@@ -284,11 +286,11 @@ vh.check(
 )
 
 # %% [markdown]
-# So a perfectly trained VAE of its own data has a KL term above zero, and every nat of it is used.
+# So even a perfect VAE has a KL term above zero: all of it is information.
 #
 # ## 15.5 Measured in two networks
 #
-# Now real encoders. The first is the convolutional network S4 with $J = 2$ after fifty epochs, whose weights are stored ([chapter 3](03_conv_vae.ipynb)). The second is dense, with $J = 20$, trained here for five epochs. Both encode the 10,000 test images.
+# Now real encoders. The first is the convolutional network of [chapter 3](03_conv_vae.ipynb) called S4, with $J = 2$, after fifty epochs; its weights are stored. The second is dense, with $J = 20$, trained here for five epochs. Both encode the 10,000 test images: S4 gets them thresholded, the dense one grey, as in training.
 
 # %% tags=["nbval-ignore-output"]
 images = vh.load_mnist()
@@ -306,7 +308,7 @@ print(f"training ELBO −{fitted.history['loss'][-1]:.1f} nats")
 # In the plane the mixture of 10,000 bells can be drawn.
 
 
-# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Heat map of the aggregate posterior of 10,000 test images in the latent plane of S4, from -4 to 4 in both directions: an uneven cloud with bright lobes and darker seams between them that fills the two dashed circles, which hold 50 and 95 per cent of the prior. Beside it the prior itself, a smooth round blob with the same colours and the same circles."}}
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Heat map of the aggregate posterior of 10,000 test images in the latent plane of S4, from -4 to 4 in both directions: an uneven cloud with bright lobes, darker seams between them and a nearly empty lower right. Two dashed circles hold 50 and 95 per cent of the prior. Beside it the prior itself, a smooth round blob with the same colours and the same circles."}}
 def encoded(model, x):
     """Means and standard deviations of q(z | x), [N, J]."""
     parts = [model.posterior(some) for some in np.array_split(x, 20)]
@@ -326,7 +328,7 @@ def mixture_on_grid(mu, sigma, axis):
 mu, sigma = encoded(plane, vh.binarize(images.test, "threshold"))
 axis = np.linspace(-4, 4, 321)
 turn = np.linspace(0, 2 * np.pi, 200)
-fig, panels = plt.subplots(1, 2, figsize=(6, 3.3), sharey=True)
+fig, panels = plt.subplots(1, 2, figsize=(5, 2.9), sharey=True)
 normal = stats.norm.pdf(axis)
 for panel, density, title in (
     (panels[0], mixture_on_grid(mu, sigma, axis), "q(z), 10,000 images"),
@@ -350,7 +352,7 @@ panels[0].set_ylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# Left what the encoder makes, right what the prior draws. The circles hold 50% and 95% of the prior. The two agree in their outline. The left one is uneven: images crowd in some places, and there are seams between them.
+# Left what the encoder makes, right what the prior draws. The circles hold 50% and 95% of the prior. The left one is uneven: images crowd in some places, and others, the lower right above all, are nearly empty.
 #
 # How many nats is that? In the plane a grid gives $\mathrm{KL}(q_\phi(z) \Vert p(z))$ directly. In twenty dimensions there is no grid, but there are draws: take one code $z_i$ from each $q_\phi(z \mid x^{(i)})$, evaluate all $N$ bells there, and average $\log q_\phi(z_i \mid x^{(i)}) - \log q_\phi(z_i)$. That estimates $I(x; z)$, for these $N$ images, without bias.
 
@@ -367,9 +369,10 @@ def log_bells(z, mu, sigma):
 
 
 def both_parts(mu, sigma, seed=0):
-    """Draws of the two terms of (15.2), one for each image, in nats."""
+    """Draws of information and distance, one an image, in nats, (15.2)."""
     noise = np.random.default_rng(seed).normal(size=mu.shape)
     z = mu + sigma * noise
+    # log q(z_i | x_i), from the noise:
     own = stats.norm.logpdf(noise).sum(axis=1) - np.log(sigma).sum(axis=1)
     mixture = [
         logsumexp(log_bells(part, mu, sigma), axis=1)
@@ -407,6 +410,7 @@ log_ratio = np.log(np.maximum(q, 1e-300))
 log_ratio = log_ratio - log_prior[:, None] - log_prior
 cell = (axis[1] - axis[0]) ** 2
 on_grid = np.sum(q * log_ratio) * cell
+prior_mass = np.exp(log_prior[:, None] + log_prior) * cell
 
 vh.check("the grid holds all of q(z)", q.sum() * cell, 1, atol=1e-6)
 for name, (inside, outside) in terms.items():
@@ -420,7 +424,7 @@ for name, (inside, outside) in terms.items():
         f"{name}: no draw of the information exceeds log N",
         inside,
         math.log(10_000) + 1e-9,
-        relation="<",
+        relation="≤",
     )
 two, many = terms.values()
 vh.check(
@@ -436,6 +440,12 @@ vh.check(
     relation="<",
 )
 vh.check(
+    "J = 2: share of the prior's draws where q(z) is below p(z) / 10",
+    prior_mass[log_ratio < -math.log(10)].sum(),
+    0.07,
+    atol=0.005,
+)
+vh.check(
     "J = 20: the information is within 0.2 nats of its ceiling",
     many[0].mean(),
     math.log(10_000),
@@ -449,9 +459,9 @@ vh.check(
 )
 
 # %% [markdown]
-# (± is a 95% interval over the draws; the average KL is exact.) With two dimensions nearly the whole KL term is information, and the decoder has been trained nearly everywhere the prior draws. With twenty the code all but names its image: 9.1 of the $\log 10{,}000 = 9.21$ nats that are allowed. The rest of the KL term, more than half, is distance.
+# (± is a 95% interval over the draws; the average KL is exact.) With two dimensions nearly the whole KL term is information. Even so, 7% of the prior's draws fall where codes are less than a tenth as dense as the prior. With twenty the code all but names its image: 9.1 of the $\log 10{,}000 = 9.21$ nats that are allowed. The rest of the KL term, more than half, is distance.
 #
-# > **Note.** Both figures belong to these 10,000 images. With more images the ceiling is higher, bells that stand alone here get neighbours, and some of what counts as distance becomes information. For the 60,000 training images (15.3) allows 11.00 nats. And a large $\mathrm{KL}(q_\phi(z) \Vert p(z))$ says where the *codes* go, not where the prior's draws go: exercise 2.
+# > **Note.** Both figures belong to these 10,000 test images. With more images the ceiling is higher, bells that stand alone here get neighbours, and some of what counts as distance becomes information. For the 60,000 training images (15.3) allows 11.00 nats. And $\mathrm{KL}(q_\phi(z) \Vert p(z))$, small or large, says where the *codes* go, not where the prior's draws go: exercise 2.
 #
 # ## What we measured
 #
@@ -459,8 +469,8 @@ vh.check(
 # |---|---|---|
 # | average KL = information + distance | proved by Hoffman & Johnson 2016 | to $10^{-7}$ for five bells, by quadrature |
 # | pPCA, exact posterior | — | distance zero; the KL term is $\frac{1}{2} \log \det P$ |
-# | S4, $J = 2$ | — | under a tenth of the KL term is distance |
-# | dense network, $J = 20$ | — | information near its ceiling; over half of the KL term is distance |
+# | S4, $J = 2$ | — | 0.32 of the 5.81 nats are distance |
+# | dense network, $J = 20$ | — | 9.1 of 9.21 possible nats of information; over half of the KL term is distance |
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 assert vh.peak_memory() < 4
@@ -470,7 +480,7 @@ vh.report_page(started)
 # ## In this chapter you have seen
 #
 # - the aggregate posterior defined, and the average KL term split into information and a distance from the prior;
-# - the ceiling $\log N$ of the information, which makes the rest of a large KL term distance;
+# - the ceiling $\log N$ of the information, so that the rest of a large KL term must be distance;
 # - both parts measured in two networks, by draws that work in any dimension.
 #
 # ## Exercises
@@ -565,7 +575,7 @@ vh.check("its ceiling", solved_information(8.0), math.log(2), atol=1e-9)
 # <details>
 # <summary>Solution</summary>
 #
-# The information follows its ceiling: 6.87, 7.95 and 9.10 nats, where 6.91, 8.01 and 9.21 are allowed. The average KL hardly changes, so the distance falls by nearly as much as the information rises. That goes on as long as each code can name its image. A million images allow 13.8 nats. The encoder cannot tell more images apart than its bells have room, so the information must level off at last, at a value which $N$ images do not show while $\log N$ lies below it.
+# The information stays within 0.2 nats of its ceiling, $\log N$, and rises with it. The average KL hardly changes, so the distance falls by nearly as much as the information rises. That goes on as long as each code can name its image. A million images allow 13.8 nats. But the bells have room for only so many images, so the information must level off at last, at a value which 10,000 images cannot show.
 #
 # </details>
 
@@ -578,10 +588,16 @@ for count in (1000, 3000, 10_000):
         math.log(count),
         atol=0.2,
     )
+    vh.check(
+        f"exercise 4: {count:,} images, the average KL hardly changes",
+        mean_kl(*some),
+        mean_kl(*codes["dense, J = 20"]),
+        atol=0.5,
+    )
 
 # %% [markdown]
 # ## What to read next
 #
-# - [Chapter 3](03_conv_vae.ipynb) looks at samples of networks with more and more latent dimensions: they get worse as the distance grows.
+# - [The page on other data and other codes](21_next_steps.ipynb) measures how samples get worse with more latent dimensions, and sets this distance beside them.
 # - [The page on importance weighting](14_importance_weighting.ipynb) closes the other gap, the one between the bound and $\log p_\theta(x)$.
 # - [Hoffman & Johnson 2016](../book/bibliography.md) and [Alemi et al. 2018](../book/bibliography.md), the two sources of this page.

@@ -15,9 +15,9 @@
 # %% [markdown]
 # # 17. What binary cross-entropy on grey levels optimises
 #
-# **Binary cross-entropy on grey levels is not the log-likelihood of the grey image: for that it lacks at least $\log 2$ nats a pixel. It is an exact lower bound for another data set, the same images with each pixel tossed to black or white.** Report it under the second name, or put the missing term in: then it is the continuous Bernoulli.
+# **Binary cross-entropy on grey levels is not the log-likelihood of the grey image: for that it lacks at least $\log 2$ nats a pixel. It is a lower bound on the log-likelihood of another data set, the same images with each pixel tossed to black or white.** Report it for those images. Or put the missing term in: then it is the continuous Bernoulli.
 #
-# This page proves the sentence on grey levels in [chapter 1](01_theory.ipynb)'s section on decoders.
+# This page proves the sentence on grey levels in section 1.7 of [chapter 1](01_theory.ipynb).
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -59,17 +59,19 @@ for y, color in ((0.5, ORANGE), (0.9, GREEN), (0.99, BLUE)):
     ax.plot(levels, curve, color=color, label=f"y = {y}: area {area:.2f}")
     ax.fill_between(levels, curve, color=color, alpha=0.12)
 ax.axhline(1, color="grey", ls="--", label="a density: area 1")
-ax.set(xlabel="grey level x", ylabel="exp B(x, y)", ylim=(0, 1.05))
+ax.set(
+    xlabel="grey level x", ylabel="exp(−BCE) of one pixel", ylim=(0, 1.05)
+)
 ax.legend(fontsize=10, loc="upper left", bbox_to_anchor=(0, 0.97))
 plt.show()
 
 # %% [markdown]
-# As a function of the grey level, $e^{-\mathrm{BCE}}$ should enclose an area of 1. It never encloses more than one half.
+# BCE is the binary cross-entropy of one pixel. As a function of the grey level, $e^{-\mathrm{BCE}}$ should enclose an area of 1. It never encloses more than one half.
 #
 # **What you will be able to do**
 #
 # - show that grey-level cross-entropy is not a normalised density, and compute what it leaves out;
-# - write down the continuous Bernoulli, its mean, and a draw from it that has a gradient;
+# - write down the continuous Bernoulli and its mean, and draw from it;
 # - prove that the same objective is a lower bound for randomly binarised data, and say what the gap is.
 #
 # **What it needs.** The Bernoulli decoder and the bound of [chapter 1](01_theory.ipynb). A quarter of an hour to read; it runs in seconds.
@@ -86,54 +88,50 @@ plt.show()
 #
 # ## 17.2 Reading 1: a density on grey levels that is not normalised
 #
-# Integrate one pixel, with $r = y/(1 - y)$:
+# Take one grey level as a continuous number, and integrate over it, with $r = y/(1 - y)$:
 #
 # $$
 # \begin{aligned}
-# \int_0^1 y^x (1 - y)^{1 - x} dx &= (1 - y) \int_0^1 r^x dx \\
-# &= (1 - y) \frac{r - 1}{\log r} \\
-# &= \frac{2y - 1}{\log (y / (1 - y))} = \frac{1}{C(y)} .
+# & \int_0^1 y^x (1 - y)^{1 - x} dx \\
+# &= (1 - y) \int_0^1 r^x dx \\
+# &= (1 - y) \frac{r - 1}{\log r} = \frac{2y - 1}{\log r} .
 # \end{aligned} \tag{17.1}
 # $$
 #
-# The last step used $(1 - y)(r - 1) = 2y - 1$. At $y = \frac{1}{2}$ the integrand is $\frac{1}{2}$ throughout, so $C(\frac{1}{2}) = 2$.
+# The last step used $(1 - y)(r - 1) = 2y - 1$. Let $C(y)$ be one over this integral. At $y = \frac{1}{2}$ the integrand is $\frac{1}{2}$ throughout, so $C(\frac{1}{2}) = 2$.
 #
-# The integral is never above ½. The logarithm is concave, so $y^x (1 - y)^{1 - x} \le x y + (1 - x)(1 - y)$, and the right side integrates to $\frac{1}{2} y + \frac{1}{2} (1 - y) = \frac{1}{2}$. To call $B$ a log-likelihood of grey levels leaves out $\log C(y)$, at least $\log 2$ nats for every pixel.
+# The integral is never above ½. A geometric mean is at most the arithmetic mean with the same weights, so $y^x (1 - y)^{1 - x} \le x y + (1 - x)(1 - y)$, and the right side integrates to $\frac{1}{2} y + \frac{1}{2} (1 - y) = \frac{1}{2}$. As a log-likelihood of grey levels, $B$ lacks $\log C(y)$: at least $\log 2$ nats for every pixel.
 #
 # Put it in, and you have the **continuous Bernoulli** of [Loaiza-Ganem & Cunningham 2019](../book/bibliography.md):
 #
 # $$
 # \begin{aligned}
-# \log p(x \mid y) &= x \log y + (1 - x) \log (1 - y) \\
+# & \log p(x \mid y) \\
+# &= x \log y + (1 - x) \log (1 - y) \\
 # &\quad + \log C(y), \\
-# C(y) &= \frac{2 \mathrm{artanh}(1 - 2y)}{1 - 2y} .
+# & C(y) = \frac{\log r}{2y - 1}, \quad r = \frac{y}{1 - y} .
 # \end{aligned} \tag{17.2}
 # $$
 #
-# Since $2 \mathrm{artanh}(t) = \log \frac{1 + t}{1 - t}$, this $C$ is the one of (17.1).
-#
-# **Its parameter is not its mean.** The density is $e^{\eta x}$ times a constant, with $\eta = \log r$ and the normaliser $(e^{\eta} - 1)/\eta$. The derivative of the log-normaliser in $\eta$ is the mean, because $\frac{d}{d\eta} \log \int e^{\eta x} dx = \int x e^{\eta x} dx / \int e^{\eta x} dx$:
+# **Its parameter is not its mean.** The density is $e^{\eta x}$ times a constant, with $\eta = \log r$. The integral is $\int_0^1 e^{\eta x} dx = (e^{\eta} - 1)/\eta$. The derivative of its logarithm in $\eta$ is the mean, $\int x e^{\eta x} dx / \int e^{\eta x} dx$:
 #
 # $$
 # \begin{aligned}
 # \mathbb{E}[x] &= \frac{e^{\eta}}{e^{\eta} - 1} - \frac{1}{\eta} \\
-# &= \frac{y}{2y - 1} + \frac{1}{2 \mathrm{artanh}(1 - 2y)} .
+# &= \frac{y}{2y - 1} - \frac{1}{\log r} .
 # \end{aligned} \tag{17.3}
 # $$
 
 
 # %%
 def log_c(y: np.ndarray) -> np.ndarray:
-    """Log-normaliser of the continuous Bernoulli in nats, (17.2).
-
-    For y other than 1/2.
-    """
-    return np.log(2 * np.arctanh(1 - 2 * y) / (1 - 2 * y))
+    """log C(y) in nats, (17.2), for y other than 1/2."""
+    return np.log(np.log(y / (1 - y)) / (2 * y - 1))
 
 
 def continuous_bernoulli_mean(y: np.ndarray) -> np.ndarray:
     """Mean of the continuous Bernoulli, (17.3), for y other than 1/2."""
-    return y / (2 * y - 1) + 1 / (2 * np.arctanh(1 - 2 * y))
+    return y / (2 * y - 1) - 1 / np.log(y / (1 - y))
 
 
 # %% tags=["check"]
@@ -169,7 +167,7 @@ vh.check(
     log_c(ys),
     atol=1e-8,
 )
-vh.check("no integral reaches ½", mass, 0.5, relation="<")
+vh.check("at these y no integral reaches ½", mass, 0.5, relation="<")
 vh.check(
     "quadrature gives the mean (17.3)",
     moment / mass,
@@ -201,9 +199,9 @@ lower.legend()
 plt.show()
 
 # %% [markdown]
-# The missing term is smallest in the middle and large at the ends. So it is not a constant that training could ignore: it rewards decisive pixels.
+# The missing term is smallest in the middle and large at the ends. So it is no constant that training could ignore: added, it rewards $y$ near 0 or 1.
 #
-# **What does a fit learn?** Draw pixels from a continuous Bernoulli with $y = 0.9$ (it has an inverse CDF: exercise 1). BCE settles at the mean of the data, as the plain Bernoulli does. The continuous Bernoulli recovers 0.9.
+# **What does a fit learn?** Draw pixels from a continuous Bernoulli with $y = 0.9$ (through its inverse CDF: exercise 1). BCE settles at 0.67, the mean of the data. The continuous Bernoulli recovers 0.9, which has the same mean by (17.3), but another density.
 
 # %%
 u = np.random.default_rng(19).random(50_000)
@@ -212,13 +210,13 @@ r = true_y / (1 - true_y)
 pixels = np.log(1 + u * (r - 1)) / math.log(r)
 
 
-def fit(with_normaliser: bool) -> float:
+def fit(with_log_c: bool) -> float:
     """The y that maximises the mean of (17.2), with or without log C(y)."""
-    x = pixels.mean()
+    x = pixels.mean()  # enough, since (17.2) is linear in x
 
     def objective(y):
         bce = -(x * math.log(y) + (1 - x) * math.log(1 - y))
-        return bce - (log_c(y) if with_normaliser else 0.0)
+        return bce - (log_c(y) if with_log_c else 0.0)
 
     options = {"bounds": (0.51, 0.999), "method": "bounded"}
     options["options"] = {"xatol": 1e-9}
@@ -234,13 +232,13 @@ vh.check(
 )
 vh.check(
     "BCE settles at their mean",
-    fit(with_normaliser=False),
+    fit(with_log_c=False),
     pixels.mean(),
     atol=1e-6,
 )
 vh.check(
     "the continuous Bernoulli settles at the true parameter",
-    fit(with_normaliser=True),
+    fit(with_log_c=True),
     true_y,
     atol=0.01,
 )
@@ -259,13 +257,16 @@ vh.plot_images(np.concatenate(row), columns=5)
 plt.show()
 
 # %% [markdown]
-# Left the grey image, then three tosses, right the average of a thousand. $B$ is linear in $x$, so
+# Left the grey image, then three tosses, right the average of a thousand. $B$ is linear in $x$, and $\mathbb{E}[\tilde x] = x$, so
 #
 # $$
-# B(x, y) = \mathbb{E}_{\tilde x \mid x} \left[ \log p_\theta(\tilde x \mid z) \right]. \tag{17.4}
+# \begin{aligned}
+# & B(x, y(z)) \\
+# &= \mathbb{E}_{\tilde x \mid x} \left[ \log p_\theta(\tilde x \mid z) \right],
+# \end{aligned} \tag{17.4}
 # $$
 #
-# Now let the encoder see the grey image $x$. For each $\tilde x$ the ELBO is a bound with *any* $q$ (chapter 1, equation 1.8), so also with $q_\phi(z \mid x)$. Average it over $\tilde x$:
+# with the decoder's output $y(z)$. Now let the encoder see the grey image $x$. For each $\tilde x$ the ELBO is a bound with *any* $q$ (chapter 1, equation 1.8), so also with $q_\phi(z \mid x)$. Average it over $\tilde x$:
 #
 # $$
 # \begin{aligned}
@@ -274,7 +275,7 @@ plt.show()
 # \end{aligned} \tag{17.5}
 # $$
 #
-# So the grey-level objective is a genuine lower bound, on the average log-likelihood of **dynamically binarised** data. It is not a bound on the density of grey levels. The gap is the average of $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid \tilde x))$ over the tosses.
+# So the grey-level objective is a genuine lower bound, on the average log-likelihood of **dynamically binarised** data, with new tosses each time. It is not a bound on the density of grey levels. The gap is the average of $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid \tilde x))$ over the tosses.
 #
 # The objective cannot reach zero on grey images, even with a perfect fit. $B(x, y)$ is largest at $y = x$ (set $x/y - (1 - x)/(1 - y) = 0$), where it equals minus the entropy of the coins.
 #
@@ -308,6 +309,7 @@ nodes, node_weights = np.polynomial.hermite_e.hermegauss(80)
 nodes, node_weights = nodes[:, None], node_weights / node_weights.sum()
 
 # %%
+# node_weights @ f(nodes) is the mean of f over z ~ N(0, 1).
 grey = np.array([0.9, 0.2, 0.6, 0.75])
 chance = np.prod(np.where(all_images == 1, grey, 1 - grey), axis=1)
 log_p_binary = np.log(
@@ -368,7 +370,7 @@ vh.check(
 # Neither is wrong in itself. It is wrong to report one under the name of the other.
 #
 # - *You want digits, black or white.* Keep the Bernoulli. Say that the figure belongs to dynamically binarised data, and compare it with such figures alone.
-# - *You want grey levels as they are.* Add $\log C(y)$, or take a Gaussian. Show the mean (17.3) as the picture, not $y$.
+# - *You want grey levels as they are.* Add $\log C(y)$ (`tfd.ContinuousBernoulli` does, at $y = \frac{1}{2}$ too), or take a Gaussian. Show the mean (17.3) as the picture, not $y$.
 #
 # This book says for each number which data it belongs to.
 #
@@ -376,15 +378,13 @@ vh.check(
 #
 # | Question | Published | On this page |
 # |---|---|---|
-# | is BCE on grey levels a log-likelihood? | common in tutorials: yes | no: it lacks at least $\log 2$ nats a pixel |
+# | is BCE on grey levels a log-likelihood? | taken for one, a "pervasive error" (Loaiza-Ganem & Cunningham 2019) | no: it lacks at least $\log 2$ nats a pixel |
 # | what the fit of $y$ finds, true value 0.9 | BCE is biased (Loaiza-Ganem & Cunningham 2019) | BCE 0.67, the mean; continuous Bernoulli 0.90 |
 # | is it a bound at all? | — | yes, for dynamically binarised data; gap checked to $10^{-8}$ |
 
 # %% tags=["check"]
-vh.check("BCE finds", fit(with_normaliser=False), 0.67, atol=0.005)
-vh.check(
-    "the continuous one finds", fit(with_normaliser=True), 0.9, atol=0.005
-)
+vh.check("BCE finds", fit(with_log_c=False), 0.67, atol=0.005)
+vh.check("the continuous one finds", fit(with_log_c=True), 0.9, atol=0.005)
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 assert vh.peak_memory() < 4
@@ -400,24 +400,25 @@ vh.report_page(started)
 # ## Exercises
 
 # %% [markdown] tags=["exercise"]
-# **1. The continuous Bernoulli, reparameterised** (15 min, by hand). Find its inverse CDF. What are $\log C(0.9)$ and the mean at $y = 0.9$?
+# **1. The continuous Bernoulli, reparameterised** (15 min, by hand). Find its CDF, and show that the line `pixels = …` above draws from it. What are $\log C(0.7)$ and the mean at $y = 0.7$?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# With $r = y/(1 - y)$ the density is proportional to $r^x$, so $F(t) = \frac{r^t - 1}{r - 1}$ and $g(u) = \frac{\log(1 + u (r - 1))}{\log r}$: differentiable in $y$, so it may even serve as $q$. At $y = 0.9$, $r = 9$: $\log C = \log \frac{\log 9}{0.8} = \log 2.7465 = 1.0103$ nats, and the mean is $\frac{0.9}{0.8} - \frac{1}{\log 9} = 1.125 - 0.4551 = 0.6699$.
+# With $r = y/(1 - y)$ the density is proportional to $r^x$, so $F(t) = \frac{r^t - 1}{r - 1}$ and its inverse is $g(u) = \frac{\log(1 + u (r - 1))}{\log r}$, the line above. It is differentiable in $y$, so it may even serve as $q$. At $y = 0.7$, $r = \frac{7}{3}$: $\log C = \log \frac{\log (7/3)}{0.4} = \log 2.1182 = 0.7506$ nats, and the mean is $\frac{0.7}{0.4} - \frac{1}{\log (7/3)} = 1.75 - 1.1802 = 0.5698$.
 #
 # </details>
 
 # %% tags=["solution"]
 draws = np.random.default_rng(24).random(20_000)
-draws = np.log(1 + draws * 8) / math.log(9)  # r = 9
-test = stats.kstest(draws, lambda t: (9**t - 1) / 8)
-cb_mean = continuous_bernoulli_mean(0.9)
+r = 7 / 3  # y = 0.7
+draws = np.log(1 + draws * (r - 1)) / math.log(r)
+test = stats.kstest(draws, lambda t: (r**t - 1) / (r - 1))
+cb_mean = continuous_bernoulli_mean(0.7)
 vh.check("exercise 1: p-value", test.pvalue, 0.01, relation=">")
-vh.check("exercise 1: log C(0.9)", log_c(0.9), 1.0103, atol=1e-4)
-vh.check("exercise 1: the mean", cb_mean, 0.6699, atol=1e-4)
+vh.check("exercise 1: log C(0.7)", log_c(0.7), 0.7506, atol=1e-4)
+vh.check("exercise 1: the mean", cb_mean, 0.5698, atol=1e-4)
 
 # %% [markdown] tags=["exercise"]
 # **2. From the mean back to the parameter** (10 min, by code). A decoder's pixel should have the mean $a$. Which $y$ does the continuous Bernoulli need? There is no formula: solve (17.3) numerically, for $a$ other than ½.
@@ -477,13 +478,13 @@ vh.check("exercise 3: B", math.log(0.5), -0.6931, atol=5e-5)
 vh.check("exercise 3: best log p", -best.fun, 0, atol=1e-3)
 
 # %% [markdown] tags=["exercise"]
-# **4. One toss or an average?** (10 min, open) Training on fresh tosses of $\tilde x$ in each epoch, with an encoder that sees $\tilde x$, and training on grey levels have the same reconstruction term on average. Where do the two objectives differ, and which bound is tighter for the best encoder of its kind?
+# **4. One toss or an average?** (10 min, open) Compare training on fresh tosses $\tilde x$ in each epoch, with an encoder that sees $\tilde x$, with training on grey levels. At any one $z$ the log-likelihood is the same on average, (17.4). Where do the two objectives differ, and which bound is tighter for the best encoder of its kind?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# In what the encoder sees. On tosses it gives a $q_\phi(z \mid \tilde x)$ for each $\tilde x$, and the gap is the average of $\mathrm{KL}(q_\phi(z \mid \tilde x) \Vert p_\theta(z \mid \tilde x))$. On grey levels one $q_\phi(z \mid x)$ must serve all tosses of $x$, whose posteriors differ. If the family is the same, each $q_\phi(z \mid \tilde x)$ could equal that one, so the best encoder of tosses is at least as tight. The price: its input is noisy, and its gradient too.
+# In what the encoder sees, and so in both terms. On tosses it gives a $q_\phi(z \mid \tilde x)$ for each $\tilde x$, and the gap is the average of $\mathrm{KL}(q_\phi(z \mid \tilde x) \Vert p_\theta(z \mid \tilde x))$. On grey levels one $q_\phi(z \mid x)$ must serve all tosses of $x$, whose posteriors differ. If the family is the same, each $q_\phi(z \mid \tilde x)$ could equal that one, so the best encoder of tosses is at least as tight. The price: its input is noisy, and its gradient too.
 #
 # </details>
 
