@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 5. Animations
 #
-# **Digits come out of the fog, and the latent plane pulls itself together and sorts them: most of it in the first epoch, and all at the same time. And what makes a walk along a great circle look sharp is mostly the length of $z$, not the path.**
+# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, both at the same time. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
 #
 # A table says what a model is worth after training. A film shows how it got there.
 
@@ -32,7 +32,7 @@ if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     subprocess.run(["bash", "-ec", fetch], check=True)
     os.chdir("vae-book/notebooks")
 
-# %% tags=["plumbing"]
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film of eleven frames, before training and after each of ten epochs: sixteen draws from the prior and, below, eight thresholded test digits above their reconstructions; the rows are labelled. Before training all is uniform grey; after one epoch there are blurred ovals and strokes; then more and more pictures can be read as digits, but some stay blurred to the end, and the fours are reconstructed as nines."}}
 import vae_helpers as vh
 from vae_helpers import animation
 
@@ -67,7 +67,6 @@ with np.load("../experiments/results/s1-threshold-seed0.npz") as arrays:
     columns = [arrays[name] for name in animation.Snapshot._fields]
 epochs = [animation.Snapshot(*row) for row in zip(*columns, strict=True)]
 
-# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film of eleven frames, before training and after each of ten epochs: sixteen draws from the prior and, below, eight thresholded test digits above their reconstructions; the rows are labelled. Before training all is uniform grey; after one epoch there are blurred ovals and strokes; then more and more pictures can be read as digits, but some stay blurred to the end, and the fours are reconstructed as nines."}}
 frames = list(
     animation.paint_pictures(epochs, columns=8, originals=threshold[:8])
 )
@@ -85,7 +84,7 @@ Image(vh.write_animation(frames, films / "epochs.png", fps=2, hold_last=2))
 # - see, and measure, why a gradient is quiet when the noise stays fixed while $\mu$ and $\sigma$ move;
 # - write a film as a GIF, an animated PNG or an MP4, and know what each costs.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb), and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1, S4 and thresholded digits. Half an hour to read; one to two minutes on two CPU cores, and about 2 GiB of memory.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb), and for sections 5.4 and 5.5 the first half of [chapter 3](03_conv_vae.ipynb), which introduces S1 and thresholded digits. Half an hour to read; one to two minutes on two CPU cores, and about 2 GiB of memory.
 #
 # ## 5.1 Look into a model while it trains
 #
@@ -108,29 +107,26 @@ class Means(keras.callbacks.Callback):
 
 
 # %% [markdown]
-# That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the mean ELBO since the last moment, for the caption, and it compiles the encoder. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions.
+# That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the mean ELBO since the last moment, for the caption, and it compiles the encoder, which makes it faster. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions.
 #
-# Train S3, the small dense network of the [case studies](06_case_studies.ipynb), with all three looking on, from random weights. They watch 300 test images, which fill a picture well enough; encoding all 10,000 would take longer than the three training steps between two frames.
+# Train S3, a dense network with one hidden layer of 256 units ([chapter 6](06_case_studies.ipynb)), with all three looking on, from random weights. They watch 300 test images, which fill a picture well enough; encoding all 10,000 would take longer than the three training steps between two frames.
 
 # %% tags=["nbval-ignore-output"]
 x, labels = x_test[:300], images.test_labels[:300]
-fog = vh.binarize(images.test[:4], "none")
+originals = x_test[:4]
 
 model = vh.mlp_vae(latent_dim=2, hidden=(256,), seed=0)
 model.compile(keras.optimizers.RMSprop(), objective=vh.sgvb_b)
 means = Means(x)
 latents = vh.LatentFrames(x, every=3)
-samples = vh.SampleFrames(fog, samples=8, every=3)
+samples = vh.SampleFrames(originals, samples=8, every=3)
 
-begun = time.monotonic()
 model.fit(
     vh.batches(images.train, 100, seed=0),
     epochs=1,
     callbacks=[means, latents, samples],
     verbose=0,
 )
-took = time.monotonic() - begun
-print(f"one epoch, filmed by three callbacks at once: {took:.1f} s")
 print(latents.snapshots[-1].caption)
 
 # %% tags=["check"]
@@ -147,7 +143,7 @@ vh.check(
 # %% [markdown]
 # (The tolerance is that of 16-bit floats, in which `LatentFrames` stores its points: far less than a pixel.)
 #
-# > **Note.** One trap. The [case studies](06_case_studies.ipynb) train S3 with 30 updates in one call from Python. A callback would then be called after every thirtieth update only, and this film would lose nine frames in ten without a word. So `vh.VAE.fit` looks at its callbacks first, and runs one update a call where one of them has `on_train_batch_end`. In plain Keras, leave `steps_per_execution` at 1 for a film.
+# > **Note.** One trap. [Chapter 6](06_case_studies.ipynb) trains S3 with 30 updates in one call from Python. A callback would then be called after every thirtieth update only, and this film would lose nine frames in ten without a word. So `vh.VAE.fit` looks at its callbacks first: with `Means` it runs one update a call, with `vh.LatentFrames(x, every=3)` alone it runs three. In plain Keras, leave `steps_per_execution` at 1 for a film.
 #
 # ## 5.2 The latent plane sorts itself out
 #
@@ -160,13 +156,13 @@ vh.write_gif(frames, films / "latents.gif", fps=15)
 Image(vh.write_animation(frames, films / "latents.png", fps=15))
 
 # %% [markdown]
-# The points begin far outside, in one mixed heap; the axes hold 99% of all coordinates, and what lies outside is drawn on the edge. The heap moves to the origin, and its colours come apart. Ones and zeros can be told by batch 100; sevens still lie among nines, and the middle stays mixed to the end of the epoch.
+# The points begin far outside, in one mixed heap; the axes hold 99% of all coordinates, and what lies outside is drawn on the edge. The heap moves to the origin, and its colours come apart. Ones can be told by batch 100, zeros by batch 200; sevens still lie among nines, and the middle stays mixed to the end of the epoch.
 #
 # What is learned when? Three numbers tell.
 #
-# - The ELBO, held against a model without any latent variable: one that draws the mean of all training images, whatever $x$ is.
+# - The ELBO, held against a model without any latent variable: one that gives each pixel its mean over the training images as probability, whatever $x$ is.
 # - The part of the KL term that pays for the distance from the origin, $\tfrac12 \lVert\mu\rVert^2$ ([chapter 1](01_theory.ipynb)).
-# - How often a point's nearest neighbour, among the other 299, is the same digit. Pure chance gets about one in ten.
+# - How often a point's nearest neighbour, among the other 299, is the same digit. Pure chance gets about one in ten; an untrained encoder, which keeps like images near each other, gets 0.17.
 
 
 # %%
@@ -225,6 +221,12 @@ def near(values, at):
 
 
 vh.check(
+    "before training 0.17 of the points have a neighbour of their digit",
+    neighbour_accuracy(latents.snapshots[0].values, labels),
+    0.17,
+    atol=0.03,
+)
+vh.check(
     "the ELBO passes that of the mean image within 150 batches",
     passed,
     150,
@@ -237,7 +239,7 @@ vh.check(
     relation="<",
 )
 vh.check(
-    "by batch 100 over a tenth more points have a neighbour of their digit",
+    "by batch 100 that share has risen by over 0.1",
     near(accuracy, 100),
     near(accuracy, 15) + 0.1,
     relation=">",
@@ -263,7 +265,7 @@ vh.check(
 #
 # ## 5.3 Three views of the same epoch
 #
-# A scatter shows where images go, but not what the decoder makes of it. Put the same epoch beside it three times: the latent plane, eight draws from the prior with four test images above their reconstructions, and the ELBO while it is being drawn.
+# A scatter shows where images go, but not what the decoder makes of it. Show the same epoch three times: the latent plane, eight draws from the prior with four test images above their reconstructions, and the ELBO, whose first steps lie below its axis.
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film with three panels. Upper left: the latent scatter of the film before, with its legend. Upper right, each row with its name: eight digits from the prior, four test images (7, 2, 1, 0) and their reconstructions, which turn from grey fog into blurred and then into clearer digits. Below: the ELBO as a curve that grows to the right, steep at first, then flatter; its first steps are left out."}}
 pictures = samples.snapshots[1:]
@@ -271,7 +273,11 @@ assert [s.batch for s in pictures] == [s.batch for s in moments]
 
 fifth = slice(4, None, 5)
 digits = animation.paint_pictures(
-    pictures[fifth], columns=4, scale=3, originals=fog, caption=False
+    pictures[fifth],
+    columns=4,
+    scale=3,
+    originals=originals,
+    caption=False,
 )
 digits = list(digits)
 height, width = digits[0].shape[:2]
@@ -285,7 +291,7 @@ vh.write_gif(frames, films / "three_views.gif", fps=8)
 Image(vh.write_animation(frames, films / "three_views.png", fps=8))
 
 # %% [markdown]
-# At batch 25 the four reconstructions are nearly the same picture, a blurred mean of all digits: the part below the dashed line. Then they come off one by one: the seven first, the one and the zero after batch 75. The two is still a blur when the epoch ends: it is encoded in the crowd near the origin.
+# At batch 30 the four reconstructions are nearly the same picture, a blurred mean of all digits. Then they come off one by one: the seven by batch 45, the one and the zero by batch 150. The two is still a blur when the epoch ends: it is encoded in the crowd near the origin.
 #
 # The draws from the prior start out greyer than the reconstructions. They are drawn near the origin, where at first no image is encoded.
 #
@@ -328,13 +334,13 @@ vh.check(
     atol=0.01,
 )
 vh.check(
-    f"after an epoch they are within 8 grey levels, on average ({machine})",
+    "after an epoch they are within 8 grey levels, on average",
     after,
     8,
     relation="<",
 )
 vh.check(
-    f"one epoch of S1 lands at the stored ELBO ({machine})",
+    "one epoch of S1 lands at the stored ELBO",
     again.snapshots[1].elbo,
     epochs[1].elbo,
     atol=1,
@@ -394,13 +400,13 @@ vh.check(
 )
 
 # %% [markdown]
-# Averaged over all pixels nearly everything happens in the first epoch: the background turns from grey to black. That average hides what you look at. On the ink the second and third epochs still change much, and it goes on to the last: two draws in the first row begin as zeros and end as twos.
+# Averaged over all pixels most of it happens in the first epoch: the background turns from grey to black. That average hides what you look at. On the ink the second and third epochs still change much, and it goes on to the last: two draws in the first row begin as zeros and end as twos.
 #
 # The bound keeps rising, too, by more than 5 nats from epoch 5 to 10. Whether the later pictures are *better* you would find hard to say from the film. From the bound you can: this is why the book measures.
 #
 # ## 5.5 Walks through the latent space
 #
-# Training is over; now move through what was learned. Take the two-dimensional network S4 after fifty epochs, whose weights are stored, and walk once around the origin. Which circle? One that splits the prior in two halves. The squared length of a standard normal vector in two dimensions is exponentially distributed, so
+# Training is over; now move through what was learned. Take S4, a convolutional network with two latent dimensions that makes $\sigma$ by softplus. Its weights after fifty epochs are stored. Walk once around the origin. Which circle? One that splits the prior in two halves. The squared length of a standard normal vector in two dimensions is exponentially distributed with mean 2, so
 #
 # $$P(\lVert z \rVert < r) = 1 - e^{-r^2/2}, \tag{5.1}$$
 #
@@ -425,7 +431,7 @@ vh.check(
 )
 
 # %% [markdown]
-# To paint a walk of your own, make a matplotlib figure and give what moves `animated=True`. `animation.Stage(figure)` draws it once, without what moves; `stage.frame()` puts only that on a copy. The folded cell has it all.
+# To paint a walk of your own, make a matplotlib figure and give what moves `animated=True`. `animation.Stage(figure)` draws what stands still, once; `stage.frame()` draws what moves on a copy of it. The folded cell has it all.
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film of a walk: on the left the latent plane with 1,000 test images as points in ten colours and a black dot that goes around a circle; on the right the digit decoded at the dot, large. A legend names the colours. As the dot passes from one coloured region to the next, the digit bends into the neighbouring one."}}
 around = walker.posterior(threshold[:1000]).mean().numpy()
@@ -466,11 +472,11 @@ vh.write_gif(frames, films / "walk.gif", fps=15, hold_last=0)
 Image(vh.write_animation(frames, films / "walk.png", fps=15, hold_last=0))
 
 # %% [markdown]
-# The dot starts on the right and goes around counter-clockwise: zero, six, two, three, then nine at the left, and at the lower right back to zero. Between two regions the digit does not jump; it bends. The picture is clear where points of one colour lie near the dot. It is no digit where the dot crosses a gap without points: on the upper left, and again at the lower right. It never meets a clear one: the ones (light orange, below) lie outside the circle; exercise 3 goes there.
+# The dot starts on the right and goes around counter-clockwise: zero, six, two, three, then nine at the left, and at the lower right back to zero. Between two regions the digit does not jump; it bends. The picture is clear where points of one colour lie near the dot. Where colours meet or points are missing it is often no digit: between six and two, on the upper left, and at the lower right. The dot never meets a clear 1: the ones (light orange, below) lie outside the circle; exercise 3 goes there.
 #
 # ### Straight or around?
 #
-# In two dimensions you can see where the data is. In twenty you cannot, and there the path matters. A vector drawn from the prior in $J$ dimensions has a length near $\sqrt J$, hardly ever much less: the prior's mass lies in a thin shell. The middle of a straight line between two such points is shorter by a factor of about $\sqrt 2$. It lies *inside* the shell, where few draws of the prior fall and the decoder was seldom trained.
+# In two dimensions you can see where the data is. In twenty you cannot. A vector drawn from the prior in $J$ dimensions is about $\sqrt J$ long and hardly ever much shorter: the prior's mass lies in a thin shell. The middle of a straight line between two such points is shorter by a factor of about $\sqrt 2$. It lies *inside* the shell, where few draws of the prior fall and the decoder was seldom trained.
 #
 # A **great-circle** path keeps to the shell. Turn from the direction of $a$ to that of $b$ at constant speed, and let the length go evenly from one to the other:
 #
@@ -602,7 +608,7 @@ def with_interval(values):
 
 at = {
     "the two ends, μ": np.concatenate(ends),
-    "the two ends, a draw each": np.concatenate(drawn),
+    "the two ends, a draw from q each": np.concatenate(drawn),
     "middle of the straight line": middle,
     "middle of the great circle": turned,
     "straight middle, as long as the great circle's": stretched,
@@ -655,9 +661,9 @@ vh.check(
 # %% [markdown]
 # (± is a 95% interval over the pairs.) On the straight line the middle is shorter by 30%, and its picture is more uncertain by more than twenty nats. On the great circle it is nearly as certain as at the ends.
 #
-# Now the last two rows, the controls. The two middles point in the same direction, to a cosine above 0.99. Stretch the straight middle to the great circle's length, and nearly all of the difference is gone. What matters is the *length*, not the path. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that are no digits at all.
+# Now the last two rows, the controls. The two middles point in the same direction, to a cosine above 0.99. Stretch the straight middle to the great circle's length, and nearly all of the difference is gone. What matters is mostly the *length*, not the path. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that need not be digits.
 #
-# So the usual argument for great circles, "sharper pictures", shows less than it seems to. What remains is the prior's: keep to lengths at which the decoder was trained. Those are the lengths of draws, second row, and even the great circle between two means is shorter.
+# So the usual argument for great circles, "sharper pictures", shows less than it seems to. What remains is the prior's: keep to lengths at which the decoder was trained. Those are the lengths of draws from $q$, second row, and even the great circle between two means is shorter.
 #
 # ## 5.6 The reparameterisation trick, in motion
 #
@@ -665,7 +671,7 @@ vh.check(
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \frac{\partial z}{\partial \mu} = 1, \qquad \frac{\partial z}{\partial \sigma} = \varepsilon. \tag{5.3}$$
 #
-# On the right the noise is drawn anew for every frame, from the same distributions. Colours are given by the direction of $\varepsilon$, so on the left you can follow a point. The cross is $\mu$.
+# On the right the noise is drawn anew for every frame, from the same distributions. Colours are given by the direction of $\varepsilon$, so on the left you can follow a point. The cross is the mean.
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film with two panels. A normal distribution moves around a circle while its width and height swell and shrink in turn; 120 points show it. On the left each point keeps its noise and glides on a smooth path, with colours in fixed order around the centre. On the right fresh noise is drawn for every frame: the cloud is the same, but the points flicker. A ring of ten dots in a corner says which colour stands for which direction of the noise."}}
 noise = np.random.default_rng(0)
@@ -719,7 +725,7 @@ Image(vh.write_animation(frames, films / "trick.png", fps=15, hold_last=0))
 # %% [markdown]
 # Both clouds have the same distribution in every frame. But ask how an expectation over $z$ changes when $\mu$ moves a little. On the left each point tells you: it moved by exactly that little. On the right you have to compare two clouds that have nothing to do with each other.
 #
-# Measure it with the smallest example there is: $f(z) = \lVert z \rVert^2$, whose expectation is $\lVert\mu\rVert^2 + \lVert\sigma\rVert^2$, so its derivative by $\mu_1$ is $2\mu_1$. Estimate that derivative from a step of $h = 0.1$ by $(f(z') - f(z))/h$, with one $\varepsilon$ for both ends and with two.
+# Measure it with the smallest example there is: $f(z) = \lVert z \rVert^2$, whose expectation is $\lVert\mu\rVert^2 + \lVert\sigma\rVert^2$, so its derivative by $\mu_1$ is $2\mu_1$. Estimate that derivative from a step of $h = 0.1$ by $(f(z') - f(z))/h$, with one $\varepsilon$ for both ends and with two. (Here $\mu_1 = 1.5$, so the quotient has the mean $2\mu_1 + h = 3.1$.)
 
 # %%
 h, draws = 0.1, 200_000
@@ -775,7 +781,7 @@ vh.check(
 #
 # Two prices: time beside training, and bytes.
 #
-# **Drawing.** The published callback of S3 encodes all 10,000 test images after *every* batch, opens a figure of 10 × 10 inches, draws a scatter and saves it. It draws axes, ticks and colour bar again for each frame, and never closes a figure. Both ways were given the same task: 200 frames of 10,000 points at 480 × 480 pixels. `python benchmarks/animation.py` measured both in the processor's time, which other work does not lengthen.
+# **Drawing.** The published callback of S3 encodes all 10,000 test images after *every* batch, opens a figure of 10 × 10 inches, draws a scatter and saves it; every third of the 600 pictures goes into the film. It draws axes, ticks and colour bar again for each frame, and never closes a figure. Both ways were given the same task: 200 frames of 10,000 points at 480 × 480 pixels. `python benchmarks/animation.py` measured both in the processor's time, which other work does not lengthen.
 
 # %% tags=["plumbing", "exact"]
 cost = json.loads(Path("../benchmarks/results/animation.json").read_text())
@@ -799,7 +805,7 @@ display(vh.table(heads, rows))
 # %% [markdown]
 # **Watching.** Once painting is cheap, the price of a film moves into the training. Without a film many batches run in one call. A film of every third batch ends the call after three, and each time the images go through the encoder.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Horizontal bars: seconds that an epoch of S3 takes. Without a film 1.3; with a film of every third batch of 300 images 2.0, of 1,000 images 2.5, of 10,000 images 7.1. Thin lines from the fastest to the slowest of five rounds; the slowest is up to a second more."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Horizontal bars: seconds that an epoch of S3 takes. Without a film 1.3; with a film of every third batch of 300 images 2.0, of 1,000 images 2.5, of 10,000 images 7.1. Thin lines from the fastest to the slowest of five rounds; the slowest is 0.7 to 1.2 seconds above the bar."}}
 seconds = cost["training"]["epoch_seconds"]
 base = np.median(seconds["without"])
 names = [
@@ -840,9 +846,9 @@ assert theirs["peak_memory_MiB"] > 3 * ours["peak_memory_MiB"]
 assert theirs["file_MB"] > 1.5 * ours["file_MB"]
 
 # %% [markdown]
-# With 300 images a film costs half an epoch more; with 10,000 more than four epochs. (The thin lines reach from the fastest to the slowest of five rounds, by the clock, on a machine that other work disturbs.)
+# With 300 images a film costs about half an epoch more; with 10,000 more than four epochs. (The thin lines reach from the fastest to the slowest of five rounds, by the clock, on a machine that other work disturbs.)
 #
-# **Bytes.** Write the film of section 5.2 in three formats. GIF and PNG show the same pixels, in at most 255 colours. An MP4 changes pixels a little; frames are plain arrays, so a library writes it in one line, here `imageio`, if its encoder is installed (`pip install "imageio[ffmpeg]"`).
+# **Bytes.** Write the film of section 5.2 in three formats. GIF and PNG show the same pixels, in at most 255 colours. An MP4 changes pixels a little; frames are plain arrays, so a library writes it in one line, here `imageio`, if its encoder is installed (`pip install "imageio[ffmpeg]"`). The GIFs under the book's films are packed from the PNGs; they have other sizes.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 frames = list(animation.paint_latents(second, labels, size=360))
@@ -870,28 +876,7 @@ rows = [
 vh.table(["format", "kB", "shows in"], rows)
 
 # %% [markdown]
-# A film that cannot be written is refused, with a message that says what to do, and leaves no file behind.
-
-# %% tags=["check"]
-messages = []
-for wrong in (
-    lambda: vh.write_gif([], films / "wrong.gif"),
-    lambda: vh.write_gif([255 * x[0]], films / "wrong.gif"),
-    lambda: vh.write_gif([x[0], x[0, :20]], films / "wrong.gif"),
-    lambda: vh.write_gif([x[0]], films / "wrong.gif", fps=0),
-    lambda: vh.write_gif([x[0]], films / "wrong.gif", hold_last=-1),
-    lambda: vh.write_gif([x[0]], "no such folder/wrong.gif"),
-):
-    try:
-        wrong()
-    except (ValueError, OSError) as problem:
-        messages.append(str(problem))
-assert not (films / "wrong.gif").exists()
-assert all("expected" in message.lower() for message in messages)
-vh.check("of 6 impossible films refused", len(messages), 6, relation="=")
-
-# %% [markdown]
-# Last, decode every film that this page wrote, as a viewer would, and compare it with what was asked for.
+# Do the files play as asked? Decode every film of this page, as a viewer would.
 
 # %% tags=["check"]
 expected = {  # frames, seconds
@@ -902,7 +887,7 @@ expected = {  # frames, seconds
     "interpolation": (75, 75 / 15),
     "trick": (50, 50 / 15),
 }
-found, sizes = [], []
+found = []
 for file in (films / f"{n}{e}" for n in expected for e in (".gif", ".png")):
     with Picture.open(file) as film:
         still = bool(getattr(film, "default_image", False))
@@ -911,7 +896,6 @@ for file in (films / f"{n}{e}" for n in expected for e in (".gif", ".png")):
             film.seek(number)
             milliseconds += film.info["duration"]
         found.append((film.n_frames - still, milliseconds / 1000))
-    sizes.append(file.stat().st_size / 1e6)
 asked = [numbers for numbers in expected.values() for _ in range(2)]
 vh.check(
     "6 films, as GIF and as PNG, have their frames and their seconds",
@@ -919,7 +903,6 @@ vh.check(
     asked,
     atol=0.011,
 )
-vh.check("the largest has less than 1.5 MB", max(sizes), 1.5, relation="<")
 
 # %% [markdown]
 # ## What we measured
@@ -1086,7 +1069,7 @@ vh.check(
 )
 
 # %% [markdown] tags=["exercise"]
-# **4. How rare is the middle?** (10 min, by hand) Two draws from the prior are perpendicular and have the length $\sqrt J$. How long is the straight path at $t = \frac12$ and at $t = \frac14$? For $J = 2$, how probable is a draw that is no longer than the middle?
+# **4. How rare is the middle?** (10 min, by hand). Suppose that two draws from the prior are perpendicular and each $\sqrt J$ long. At $t = \frac12$ and at $t = \frac14$, how long is $z$ on the straight path? For $J = 2$, how probable is a draw that is no longer than the middle?
 
 # %% [markdown] tags=["solution"]
 # <details>
@@ -1108,7 +1091,7 @@ vh.check("exercise 4: both shares", shares, [0.39, 0.03], atol=0.005)
 # <details>
 # <summary>Solution</summary>
 #
-# The story is the same: a mixed heap far outside (now to the lower left, 31 nats of $\tfrac12\lVert\mu\rVert^2$ at the first frame), the pull to the origin, then the classes, and an ELBO near −171. The map is another one: zeros above, ones below, fours, sevens and nines on the right. The bound does not change when an axis of the latent plane is reflected or the two are swapped, so nothing fixes this but the random start. What carries over is who is neighbour of whom: fours and nines lie together in both.
+# The story is the same: a mixed heap far outside (now to the lower left, 31 nats of $\tfrac12\lVert\mu\rVert^2$ at the first frame), the pull to the origin and, with it, the classes, and an ELBO near −171. The map is another one: zeros above, ones below, fours, sevens and nines on the right. The bound does not change when an axis of the latent plane is reflected or the two are swapped, so nothing fixes this but the random start. What carries over is who is neighbour of whom: fours and nines lie together in both.
 #
 # </details>
 
@@ -1127,6 +1110,15 @@ last_ten = np.mean([s.elbo for s in watched.snapshots[-10:]])
 half_squares = np.mean(np.sum(begin**2, axis=1)) / 2
 vh.check("exercise 5: ½‖μ‖² at first", half_squares, 31, atol=6)
 vh.check("exercise 5: the ELBO", last_ten, -171, atol=3)
+shares = np.array(
+    [neighbour_accuracy(s.values, labels) for s in watched.snapshots[1:]]
+)
+vh.check(
+    "exercise 5: the share of neighbours, risen by over 0.05 at batch 100",
+    near(shares, 100),
+    near(shares, 15) + 0.05,
+    relation=">",
+)
 
 # %% [markdown] tags=["exercise"]
 # **6. The limit that is not there** (10 min, by hand). In section 5.6 halve $h$. What happens to the two variances? What does that say about the limit $h \to 0$, which is the gradient?
