@@ -17,7 +17,7 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 from run import RESULTS, SEEDS, SYSTEMS, pictures, provenance, write
+from tensorflow_probability import distributions as tfd
 
 WEIGHTS = Path(__file__).parent / "weights"
 IMAGES = 1000  # test images whose exact log p(x) is computed
@@ -83,17 +84,20 @@ def kl_averaged(model, x):
 
 def kl_over_batch_and_pixels(model, x):
     pixels, kl = terms(model, x)
-    return tf.reduce_mean(over_pixels(pixels)) + tf.reduce_sum(kl) / (100 * 784)
+    kl = tf.reduce_sum(kl) / (100 * 784)
+    return tf.reduce_mean(over_pixels(pixels)) + kl
 
 
 def pixels_averaged(model, x):
     pixels, kl = terms(model, x)
-    return tf.reduce_mean(pixels) + tf.reduce_mean(tf.reduce_sum(kl, axis=1))
+    kl = tf.reduce_mean(tf.reduce_sum(kl, axis=1))
+    return tf.reduce_mean(pixels) + kl
 
 
 def small_constant_weight(model, x):
     pixels, kl = terms(model, x)
-    return tf.reduce_mean(pixels) + 0.00025 * tf.reduce_mean(tf.reduce_sum(kl, axis=1))
+    kl = tf.reduce_mean(tf.reduce_sum(kl, axis=1))
+    return tf.reduce_mean(pixels) + 0.00025 * kl
 
 
 def minibatch_over_dataset(model, x):
@@ -157,7 +161,6 @@ def log_of_clipped_sigmoid(model, x):
 
 
 def cross_entropy_of_probabilities(model, x):
-    """As libraries without logits guard it: probabilities stay 1e-7 away from 0 and 1."""
     mean, log_variance = encode(model, x)
     z = mean + tf.exp(0.5 * log_variance) * noise(model, mean)
     kl = 0.5 * (mean**2 + tf.exp(log_variance) - 1 - log_variance)
@@ -204,6 +207,21 @@ def importance_weights_upside_down(model, x):
     return tf.reduce_sum(weights * losses, axis=0)
 
 
+def wrongly_paired(model, x):
+    q = model.posterior(x)
+    z = tf.reshape(q.sample(4, seed=model.next_seed()), [-1, model.latent_dim])
+    targets = tf.repeat(x, 4, axis=0)  # image 0 four times, then image 1 …
+    pixels = -tf.reduce_mean(model.likelihood(z).log_prob(targets))
+    return pixels + tf.reduce_mean(tfd.kl_divergence(q, model.prior))
+
+
+def gradient_cut(model, x):
+    q = model.posterior(x)
+    z = tf.stop_gradient(q.sample(seed=model.next_seed()))
+    pixels = -model.likelihood(z).log_prob(x)
+    return pixels + tfd.kl_divergence(q, model.prior)
+
+
 def summed_over_batch(model, x):
     return tf.reduce_sum(honest(model, x))
 
@@ -248,11 +266,12 @@ def relu_on_both(seed):
 
 
 def batch_normalised(seed):
-    return dense_with(seed, after_hidden=[layers.BatchNormalization])  # Keras's momentum, 0.99
+    return dense_with(seed, [layers.BatchNormalization])  # momentum 0.99
 
 
 def slow_batch_normalised(seed):
-    return dense_with(seed, after_hidden=[lambda: layers.BatchNormalization(momentum=0.9999)])
+    slow = lambda: layers.BatchNormalization(momentum=0.9999)  # noqa: E731
+    return dense_with(seed, [slow])
 
 
 @keras.saving.register_keras_serializable(package="faults")
@@ -266,18 +285,19 @@ def dropout(seed):
 
 
 def dropout_left_on(seed):
-    return dense_with(seed, after_hidden=[lambda: AlwaysDropout(0.2)])
+    return dense_with(seed, [lambda: AlwaysDropout(0.2)])
 
 
 def not_flattened(seed):
-    """Dense layers that act on the channels of each pixel; a pixel has two latent numbers of its own."""
     keras.utils.set_random_seed(seed)
     x, z = keras.Input((28, 28, 1)), keras.Input((28 * 28 * 2,))
-    hidden = layers.Dense(32, activation="relu")(x)
+    hidden = layers.Dense(32, activation="relu")(x)  # of each pixel
     heads = [layers.Flatten()(layers.Dense(2)(hidden)) for _ in range(2)]
-    hidden = layers.Dense(32, activation="relu")(layers.Reshape((28, 28, 2))(z))
     encoder = keras.Model(x, layers.Concatenate()(heads), name="encoder")
-    return vh.VAE(encoder, keras.Model(z, layers.Dense(1)(hidden), name="decoder"), seed=seed)
+    pixels = layers.Reshape((28, 28, 2))(z)
+    hidden = layers.Dense(32, activation="relu")(pixels)
+    decoder = keras.Model(z, layers.Dense(1)(hidden), name="decoder")
+    return vh.VAE(encoder, decoder, seed=seed)
 
 
 # --- the exhibits --------------------------------------------------------------------------------------------------
@@ -285,6 +305,19 @@ def not_flattened(seed):
 
 def as_it_is(x):
     return x
+
+
+def training_images(train, test):
+    return train
+
+
+def with_test_images(train, test):
+    return np.concatenate([train, test])
+
+
+def half_mirrored(train, test):
+    some = np.random.default_rng(0).random((len(train), 1, 1, 1)) < 0.5
+    return np.where(some, train[:, :, ::-1], train)
 
 
 @dataclass(frozen=True)
@@ -297,7 +330,7 @@ class Exhibit:
     against: str = "honest"
     optimizer: Callable = lambda: keras.optimizers.Adam(1e-3)
     epochs: int = 10
-    trains_on_test: bool = False
+    shown: Callable = training_images  # what it is trained on, of training and test images
 
 
 def sgd():
@@ -337,28 +370,29 @@ EXHIBITS = {
     "log_of_clipped_sigmoid_of_20": Exhibit(log_of_clipped_sigmoid, build=dense_of_20, against="honest_of_20"),
     "log_of_clipped_sigmoid_for_long": Exhibit(log_of_clipped_sigmoid, dense_of_20, against="honest_of_20", epochs=100),
     "bytes_as_pixels": Exhibit(pixels=bytes_as_pixels),
-    "bytes_as_pixels_clipped": Exhibit(cross_entropy_of_probabilities, pixels=bytes_as_pixels),
     "pixels_around_zero": Exhibit(pixels=pixels_around_zero),
     "pixels_around_zero_clipped": Exhibit(cross_entropy_of_probabilities, pixels=pixels_around_zero),
     "standardised": Exhibit(pixels=standardised),
     "standardised_clipped": Exhibit(cross_entropy_of_probabilities, pixels=standardised),
     "inverted": Exhibit(pixels=inverted),
     # data, bounds, optimiser
-    "test_images_in_training": Exhibit(trains_on_test=True),
+    "test_images_in_training": Exhibit(shown=with_test_images),
     "importance_weights_upside_down": Exhibit(importance_weights_upside_down, against="honest_iwae"),
     "summed_over_batch": Exhibit(summed_over_batch),
     "summed_over_batch_sgd": Exhibit(summed_over_batch, optimizer=sgd, against="honest_sgd"),
+    # planted by somebody who had not seen the code of the tools
+    "wrongly_paired": Exhibit(wrongly_paired, dense_of_20, against="honest_of_20"),
+    "gradient_cut": Exhibit(gradient_cut, dense_of_20, against="honest_of_20"),
+    "half_mirrored": Exhibit(build=dense_of_20, shown=half_mirrored, against="honest_of_20"),
 }
-MISTAKES = [name for name in EXHIBITS if not name.startswith("honest")]
-HEALTHY = list(SYSTEMS)
 
 
-def source(name: str) -> str:
+def source(name: str, parts: Sequence[str] = ("loss", "build", "pixels", "shown")) -> str:
     """The lines that make the mistake, as they ran: what differs from the honest model."""
     exhibit = EXHIBITS[name]
     other = EXHIBITS[exhibit.against]
-    parts = [(getattr(exhibit, part), getattr(other, part)) for part in ("loss", "build", "pixels")]
-    return "\n\n".join(inspect.getsource(part).strip() for part, plain in parts if part is not plain)
+    changed = [getattr(exhibit, part) for part in parts if getattr(exhibit, part) is not getattr(other, part)]
+    return "\n\n".join(inspect.getsource(part).strip() for part in changed)
 
 
 # --- training and measuring ----------------------------------------------------------------------------------------
@@ -379,8 +413,7 @@ def train(exhibit: Exhibit, seed: int, train_images: np.ndarray, test: np.ndarra
     """The trained model and how its training went; NaN is a result here, not an error."""
     model = exhibit.build(seed)
     model.compile(exhibit.optimizer(), objective=objective(exhibit))
-    if exhibit.trains_on_test:
-        train_images = np.concatenate([train_images, test])
+    train_images = exhibit.shown(train_images, test)
     losses, error = [], None
     each = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
     try:
@@ -414,8 +447,6 @@ def measure(exhibit: Exhibit, model: vh.VAE, test: np.ndarray) -> dict:
         result = {"own_loss": float(np.mean([graph(test[i : i + 100]) for i in range(0, len(test), 100)]))}
     judged = as_judged(exhibit, model)
     result["elbo"] = vh.elbo(judged, test)
-    if exhibit.pixels is inverted:  # it has learnt pictures of this kind
-        result["elbo_of_inverted"] = vh.elbo(judged, inverted(test))
     some = test[:IMAGES]
     grid = {}
     if exhibit.build is not_flattened:
@@ -501,8 +532,9 @@ def examine(name: str, seed: int) -> None:
             result["explained"] = {key: getattr(explained, key) for key in ("beta", "scale", "recognised", "sentence")}
         except ValueError as error:
             result["explained"] = {"recognised": None, "sentence": str(error)}
-    training = np.concatenate([train_images, test]) if exhibit.trains_on_test else train_images
-    checked = vh.checkup(model, exhibit.pixels(training), exhibit.pixels(test))
+    # Inverted pictures show where somebody else's test images, or the next program's, are not inverted.
+    pixels_of_test = as_it_is if exhibit.pixels is inverted else exhibit.pixels
+    checked = vh.checkup(model, exhibit.pixels(exhibit.shown(train_images, test)), pixels_of_test(test))
     result["findings"] = {found.name: [found.level, found.value] for found in checked.findings}
     result["examined"] = provenance()
     write(path, result)

@@ -19,13 +19,14 @@ ROOT = Path(__file__).parents[1]
 
 sys.path.append(str(ROOT / "experiments"))  # a folder of scripts, not a package
 import estimators  # noqa: E402
+import faults  # noqa: E402
 import gradients  # noqa: E402
 import run  # noqa: E402
 import scoreboard  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 
-OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch")
+OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
@@ -48,6 +49,27 @@ def test_stored_result_is_whole_and_says_where_it_comes_from(path):
         assert result["test_log_likelihood_500"] < result["test_log_likelihood"] < result["test_elbo"] + 20
     if recipe.load is vh.load_mnist:
         assert result["test_elbo_on"][recipe.binarization] == pytest.approx(result["test_elbo"], abs=0.3)
+
+
+@pytest.mark.parametrize("path", sorted(run.RESULTS.glob("fault-*.json")), ids=lambda path: path.stem)
+def test_stored_exhibit_is_whole_and_says_where_it_comes_from(path):
+    result = json.loads(path.read_text("utf-8"))
+    assert path.stem == f"fault-{result['exhibit']}-seed{result['seed']}"
+    exhibit = faults.EXHIBITS[result["exhibit"]]
+    assert result["provenance"]["uncommitted_changes"] is False
+    assert result["examined"]["uncommitted_changes"] is False
+    if result["stopped"]:
+        assert "nan" in result["stopped"]
+    else:
+        assert len(result["loss_by_epoch"]) == exhibit.epochs
+        assert math.isfinite(result["log_likelihood"])
+    assert {"recognised", "sentence"} <= set(result["explained"])
+    assert len(result["findings"]) >= 18
+
+
+def test_every_exhibit_is_stored_with_the_model_that_it_is_held_against():
+    for name, exhibit in faults.EXHIBITS.items():
+        assert len(vh.stored(f"fault-{name}")) == len(vh.stored(f"fault-{exhibit.against}")) == len(run.SEEDS)
 
 
 def test_every_system_runs_on_every_version_of_the_data():

@@ -86,7 +86,7 @@ def test_stored_runs_come_by_seed_with_their_provenance():
     runs = vh.stored("s1-threshold")
     assert [run["seed"] for run in runs] == [0, 1, 2]
     assert all({"commit", "machine", "date"} <= set(run["provenance"]) for run in runs)
-    with pytest.raises(FileNotFoundError, match=r"python experiments/run\.py nonsense"):
+    with pytest.raises(FileNotFoundError, match="no run 'nonsense': the scripts in experiments/"):
         vh.stored("nonsense")
 
 

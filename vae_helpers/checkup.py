@@ -6,7 +6,7 @@ import contextlib
 import math
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 
 
 class Checkup:
-    """The findings of `checkup`; printed, and as the last line of a cell, it is their table, the gravest first.
+    """The findings of `checkup`, the gravest first: printed, a line each; as the last line of a cell, a table.
 
     Attributes:
         findings: a tuple of `Finding`.
@@ -55,19 +55,22 @@ class Checkup:
         self.findings = findings
         self.faults = tuple(finding.name for finding in findings if finding.level == "fault")
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        by_level = sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
-        todo = {f.name: f"{f.advice} Section {f.section}." if f.level != "ok" else "" for f in by_level}
-        return [(f.level, f.name, f.measured, f"{f.expected}: {f.why}", todo[f.name]) for f in by_level]
-
     def __str__(self) -> str:
-        rows = (f"{level:5}  {name}: {found} (expected {why}) {todo}" for level, name, found, why, todo in self._rows())
-        return "\n".join(rows)
+        lines = [f"{f.level:5}  {f.name}: {f.measured}; {f.expected}, {f.why}. {f.advice}" for f in self._worst_first()]
+        return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        return table(["level", "finding", "measured", "expected", "what to do"], self._rows())
+        worse = [finding for finding in self._worst_first() if finding.level != "ok"]
+        rows = [
+            (f.level, f"{f.name}: {f.measured}", f"{f.expected}: {f.why}", f"{f.advice} {f.section}") for f in worse
+        ]
+        fine = ", ".join(finding.name for finding in self.findings if finding.level == "ok")
+        return f"{table(['level', 'finding', 'expected', 'what to do'], rows)}\n\nFound in order: {fine}."
+
+    def _worst_first(self) -> list[Finding]:
+        return sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 
 
 def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> Checkup:
@@ -117,18 +120,16 @@ def _unchanged(model: VAE):
             variable.assign(value)
 
 
-def _judged(symptoms: Symptoms, measure: str, form: str, note: float, fault: float, least: int, **words: Any):
+def _judged(symptoms: Symptoms, measure: str, number: str, unit: str, note: float, fault: float, least: int, **words):
     """The finding of one measure; None where it does not apply."""
     images = min(len(symptoms.train), len(symptoms.test))
-    if images < least:
-        value, reason = math.nan, f"{images:,} images, it takes {least:,}"
-    else:
-        value, reason = getattr(symptoms, measure)(), "the posteriors hardly overlap"
+    value = getattr(symptoms, measure)() if images >= least else math.nan
+    needs = f"at least {least:,} images" if images < least else "images in [0, 1] whose posteriors overlap"
     if value is None:
         return None
     if measure not in _OF_IMAGES and not symptoms.is_finite:
-        value, reason = math.nan, "not all outputs are finite"
+        value, needs = math.nan, "finite outputs"
     level = "fault" if value > fault else "note" if value > note or math.isnan(value) else "ok"
-    measured = f"cannot tell: {reason}" if math.isnan(value) else form.format(value).replace("-", "−")
-    expected = f"at most {form.format(note)}"
+    shown = f"{number.format(value)} {unit}".replace("-", "−")
+    measured, expected = f"cannot tell, needs {needs}" if math.isnan(value) else shown, f"at most {number.format(note)}"
     return Finding(value=float(value), level=level, measured=measured, expected=expected, **words)

@@ -112,11 +112,9 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
         noise, far = _noise(value, steer, x, random), _far(value, steer, x)
         steer.posterior = steer.pixels = None
         halves = value(x), value(x[: len(x) // 2])
-    expect(
-        np.ptp(calls) > 1e-6 * np.abs(calls).max(),
-        "The loss does not depend on what the model's networks put out: expected a loss(model, x) that calls `model`"
-        " (not networks or a tf.function of its own).",
-    )
+    needs = "a loss(model, x) that calls `model` (not networks or a tf.function of its own)."
+    moves = np.ptp(calls) > 1e-6 * np.abs(calls).max()
+    expect(moves, f"The loss does not depend on what the model's networks put out: expected {needs}")
     return _explained(calls, kl_terms, pixel_terms, noise, far, halves, model, len(x))
 
 
@@ -159,9 +157,8 @@ def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
             raise ValueError(message) from error
         shape = result.shape
         expect(result.size > 0, f"The loss returned nothing to average: expected a number or an array, got {shape}.")
-        expect(
-            bool(np.isfinite(result).all()), "The loss is not finite (NaN or ∞) at moderate outputs of the networks."
-        )
+        finite = bool(np.isfinite(result).all())
+        expect(finite, "The loss is not finite (NaN or ∞) at moderate outputs of the networks.")
         return float(result.mean())
 
     return value
@@ -257,7 +254,9 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
     noise_left = 0.0 if hidden else 4 * calls.var(axis=2).mean() / _REPEATS / within.var()
     beta, residual = b / a if a else math.inf, max(left_of_kl, left_of_pixels)
     if max(left_of_kl - noise_left, left_of_pixels) > _UNEXPLAINED:
-        return LossExplanation(beta, a, residual, None, _unknown(left_of_kl, left_of_pixels))
+        apart = (values - values[:, :1])[:, 1:] / a - (kl_terms[..., 0] - kl_terms[:, :1, 0])[:, 1:]
+        apart *= calls.var(axis=2).mean() > 0  # without draws there are no weights of draws
+        return LossExplanation(beta, a, residual, *_unknown(apart, left_of_kl, left_of_pixels))
 
     fresh = noise[:, 0] - noise[:, 1]  # what z adds through the decoder, at a small σ and at a large one
     slips = {
@@ -304,27 +303,31 @@ def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:
     for name, target, words in known:
         if _near(beta, target):
             return name, words
-    if beta > 1:
-        return "weighted_kl", f"the KL weighs {beta:.3g} times as much as in the ELBO"
-    return "weighted_kl", f"the KL weighs 1/{1 / beta:.4g} as much as in the ELBO" if beta else ""
+    times = f"{beta:.3g} times" if beta > 1 else f"1/{1 / beta:.4g}" if beta else "0 times"
+    return "weighted_kl", f"the KL weighs {times} as much as in the ELBO"
 
 
 def _averages(scale: float, half_to_whole: float, pixels: int, n: int) -> str:
     """Which axes were averaged, as far as the scale and a batch of half the size tell."""
     summed = abs(half_to_whole - 0.5) < 0.1  # half the images, half the loss
-    per_image = scale / n if summed else scale
-    over = "summed over images" if summed else "averaged over images"
-    if _near(per_image, 1):
-        return f"Its reconstruction is summed over pixels and {over}."
-    if _near(per_image, 1 / pixels):
-        return f"Its reconstruction is averaged over the {pixels} values of an image and {over}."
-    return f"Its reconstruction is {per_image:.4g} times the sum over pixels, {over}."
+    per_image, images = (scale / n, "summed") if summed else (scale, "averaged")
+    each = f"averaged over the {pixels} values of an image" if _near(per_image, 1 / pixels) else "summed over pixels"
+    factor = "" if _near(per_image, 1) or _near(per_image, 1 / pixels) else f"{per_image:.4g} times "
+    return f"Its reconstruction is {factor}{each} and {images} over images."
 
 
-def _unknown(left_of_kl: float, left_of_pixels: float) -> str:
-    """What to say where nothing fits."""
+def _unknown(apart: np.ndarray, left_of_kl: float, left_of_pixels: float) -> tuple[str | None, str]:
+    """A name, or None, and what to say where no term fits; `apart` is what the loss adds to the KL [groups, states]."""
+    if left_of_pixels < _UNEXPLAINED and max(np.mean(apart < 0), np.mean(apart > 0)) > 0.9:
+        if apart.mean() < 0:
+            return (
+                "importance_weighted",
+                "Below the KL on average: an importance-weighted bound of several draws, it seems.",
+            )
+        return (
+            "importance_weights_upside_down",
+            "Above the KL on average: of several draws the worst weighs most, it seems.",
+        )
     part, left = max(("KL", left_of_kl), ("reconstruction", left_of_pixels), key=lambda pair: pair[1])
-    return (
-        f"Not recognised: the {part} term of the ELBO, and the known slips of it, leave {left:.1%} of the variance"
-        " of the loss unexplained. Look there first."
-    )
+    terms = f"the {part} term of the ELBO, and the known slips of it, leave {left:.1%} of the variance of the loss"
+    return None, f"Not recognised: {terms} unexplained. Look there first."

@@ -71,17 +71,17 @@ def _rounded(value: float, tolerance: float) -> str:
 
 
 def stored(name: str) -> list[dict[str, Any]]:
-    """What `experiments/run.py` has kept of one run, e.g. `"s1-threshold"`: a dictionary a seed, in their order.
+    """What a script in `experiments/` has kept of one run, e.g. `"s1-threshold"`: a dictionary a seed, in their order.
 
     Each holds the figures of the run and, under `"provenance"`, the commit, date, versions and machine that made them.
 
     Raises:
-        FileNotFoundError: there is no such run; the message has the command that makes it.
+        FileNotFoundError: there is no such run.
     """
     folder = results_folder()
     found = sorted(folder.glob(f"{name}-seed*.json"), key=lambda path: int(path.stem.rpartition("seed")[2]))
     if not found:
-        raise FileNotFoundError(f"{folder} has no run {name!r}: make it with `python experiments/run.py {name}`.")
+        raise FileNotFoundError(f"{folder} has no run {name!r}: the scripts in experiments/ make it; each says how.")
     return [json.loads(path.read_text(encoding="utf-8")) for path in found]
 
 

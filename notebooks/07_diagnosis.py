@@ -1,0 +1,991 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7. Your VAE does not work
+#
+# **Two lines of code find the fault: `vh.explain_loss` asks your loss what it optimises, `vh.checkup` looks your trained model over. Here they meet thirty models, each with one mistake that people make. Some cost a hundred nats and train without a warning. Some that are often blamed cost nothing.**
+
+# %% tags=["hide-input", "nbval-skip"]
+import os
+import subprocess
+import sys
+
+if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
+    fetch = f"""
+    [ -d vae-book ] || git clone -q --depth=1 --branch=main https://github.com/vae-book/vae-book
+    {sys.executable} -m pip install -q --no-deps ./vae-book
+    """
+    subprocess.run(["bash", "-ec", fetch], check=True)
+    os.chdir("vae-book/notebooks")
+
+# %% tags=["plumbing"]
+import vae_helpers as vh
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+from IPython.display import Markdown, display
+from PIL import Image
+from scipy import stats
+
+sys.path.append("../experiments")
+import faults
+
+started = time.monotonic()
+vh.use_book_style()
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+RESULTS = Path("../experiments/results")
+RUNS = {name: vh.stored(f"fault-{name}") for name in faults.EXHIBITS}
+
+
+def interval(values):
+    """The mean and half its 95% interval."""
+    mean, error = vh.mean_and_error(values)
+    return mean, stats.t.ppf(0.975, len(values) - 1) * error
+
+
+def cost(name):
+    """Nats that the mistake costs, seed by seed; empty: no model left."""
+    pairs = zip(
+        RUNS[faults.EXHIBITS[name].against], RUNS[name], strict=True
+    )
+    what = "elbo" if name == "dropout_left_on" else "log_likelihood"
+    return [a[what] - b[what] for a, b in pairs if what in b]
+
+
+# %% tags=["plumbing"] mystnb={"image": {"alt": "ALT"}}
+NAMES = {
+    "kl_over_batch_and_pixels": "KL divided by 784",
+    "minibatch_over_dataset": "KL weighs M/N",
+    "small_constant_weight": "pixels averaged, KL · 0.00025",
+    "kl_averaged": "KL averaged, J = 2",
+    "kl_averaged_of_20": "KL averaged, J = 20",
+    "half_dropped": "½ of the KL dropped",
+    "pixels_averaged": "pixels averaged",
+    "log_variance_as_log_std": "log σ taken for log σ²",
+    "noise_of_fixed_scale": "noise without σ",
+    "small_noise": "noise times 0.01",
+    "no_noise": "no noise",
+    "relu_on_mean": "ReLU on μ",
+    "relu_on_log_variance": "ReLU on log σ²",
+    "relu_on_both": "ReLU on both",
+    "not_flattened": "no Flatten",
+    "batch_normalised": "batch norm, momentum 0.99",
+    "slow_batch_normalised": "batch norm, momentum 0.9999",
+    "dropout_left_on": "dropout left on (bound)",
+    "log_of_clipped_sigmoid": "log of clipped sigmoid, J = 2",
+    "log_of_clipped_sigmoid_of_20": "log of clipped sigmoid, J = 20",
+    "log_of_clipped_sigmoid_for_long": "the same for 100 epochs",
+    "bytes_as_pixels": "pixels 0 … 255",
+    "pixels_around_zero_clipped": "pixels −1 … 1",
+    "standardised_clipped": "pixels standardised",
+    "test_images_in_training": "test images in training",
+    "importance_weights_upside_down": "IWAE upside down",
+    "summed_over_batch": "summed over batch, Adam",
+    "summed_over_batch_sgd": "summed over batch, SGD",
+}
+RUINED = 3000  # where the figure puts a training that ended in NaN
+costs = {name: interval(cost(name)) for name in NAMES if cost(name)}
+order = sorted(NAMES, key=lambda n: costs[n][0] if n in costs else RUINED)
+
+
+def found_by(name):
+    """Whether the loss tells, and whether the check-up does, each time."""
+    told = [
+        run["explained"]["recognised"] not in ("elbo", None)
+        or "summed over images" in run["explained"]["sentence"]
+        for run in RUNS[name]
+    ]
+    seen = [
+        "fault" in [level for level, _ in run["findings"].values()]
+        for run in RUNS[name]
+    ]
+    return all(told), all(seen)
+
+
+figure, axes = plt.subplots(figsize=(6, 7.6))
+for height, name in enumerate(order):
+    colour = (
+        BLUE if found_by(name)[0] else ORANGE if found_by(name)[1] else GREY
+    )
+    if name in costs:
+        mean, half = costs[name]
+        axes.errorbar(mean, height, xerr=half, fmt="o", color=colour, ms=6)
+    else:
+        axes.plot(RUINED, height, "x", color=colour, ms=8, mew=2.5)
+axes.set_xscale("symlog", linthresh=10, linscale=1.5)
+axes.set_xticks(
+    [-10, -5, 0, 5, 10, 30, 100, 300],
+    ["−10", "−5", "0", "5", "10", "30", "100", "300"],
+)
+axes.set_yticks(range(len(order)), [NAMES[name] for name in order])
+axes.axvline(0, color="black", lw=1)
+axes.tick_params(axis="y", length=0)
+axes.set_xlabel("cost: nats of log p(x) per test image")
+for colour, label in (
+    (BLUE, "the loss tells"),
+    (ORANGE, "the check-up tells"),
+    (GREY, "neither"),
+):
+    axes.plot([], [], "o", color=colour, label=label)
+axes.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool names the mistake. The three that neither names do no harm.
+#
+# | You see | Ask | It is often |
+# |---|---|---|
+# | KL near zero, all pictures alike | the loss | pixels averaged, KL summed (7.3) |
+# | good reconstructions, bad samples | both | a KL that weighs too little (7.3) |
+# | a loss below zero | the model | pixels outside $[0, 1]$ (7.4), or [a density](17_grey_levels.ipynb) |
+# | NaN | the model | such pixels, or the log of a sigmoid (7.4) |
+# | a bound better than anybody's | both | no noise (7.5), test images seen (7.7) |
+# | half of the latent plane empty | the model | an activation after $\mu$ or $\log\sigma^2$ (7.6) |
+# | good in training, bad once loaded | the model | batch normalisation (7.6) |
+# | other pictures at every call | the model | dropout left on (7.6) |
+# | blurred pictures | the model | few latent numbers: [no fault](02_mlp_vae.ipynb) |
+#
+# *The loss*: `vh.explain_loss(loss, model, x)`. *The model*: `vh.checkup(model, train, test)`.
+#
+# **What you will be able to do**
+#
+# - ask any loss what it optimises, and any VAE what ails it;
+# - guess from the symptom which mistakes to look for;
+# - say what each of them costs, and which you may leave alone.
+#
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, shows the lines that ran, and trains one of them again. Each mistake is named after a public place where it stands or stood; most were mended there long ago.
+#
+# ## 7.1 Ask the loss
+#
+# Here is a loss like many. It runs, and it falls.
+
+
+# %%
+def a_loss(model, x):
+    q = model.posterior(x)
+    mean, sigma = q.mean(), q.stddev()
+    z = mean + sigma * tf.random.normal(tf.shape(mean))
+    p = model.likelihood(z).mean()
+    pixels = keras.losses.binary_crossentropy(x, p)
+    log_variance = 2 * tf.math.log(sigma)
+    terms = 1 + log_variance - mean**2 - tf.exp(log_variance)
+    kl = -0.5 * tf.reduce_mean(terms, axis=1)
+    return tf.reduce_mean(tf.reduce_sum(pixels, axis=[1, 2]) + kl)
+
+
+images = vh.load_mnist()
+x_train = vh.binarize(images.train, "threshold")
+x_test = vh.binarize(images.test, "threshold")
+model = vh.mlp_vae(latent_dim=20, hidden=(256,), seed=0)
+explained = vh.explain_loss(a_loss, model, x_test[:100])
+
+# %% tags=["plumbing"]
+print(str(explained).split(" Unexplained")[0])
+
+# %% tags=["check"]
+vh.check("the weight of its KL term", explained.beta, 1 / 20, rtol=0.05)
+vh.check(
+    "next to nothing is left unexplained",
+    explained.residual,
+    0.001,
+    relation="<",
+)
+
+# %% [markdown]
+# Nobody has read the code. `explain_loss` calls the loss some two hundred times and steers what the two networks put out meanwhile. Move the posterior, hold the decoder: the loss follows the KL term, with a factor $b$. Move the decoder, hold the posterior: it follows the reconstruction term, with a factor $a$. The ratio
+#
+# $$
+# \beta = b / a \tag{7.1}
+# $$
+#
+# is the **weight of the KL term**, 1 in the ELBO. (The model is untrained: none of this needs training.) If neither term fits, others are tried: a KL the wrong way round, a log-variance taken for a log standard deviation, a squared error.
+#
+# You get `.beta`, `.scale` ($a$: what a nat of reconstruction adds), `.residual` and `.recognised`, the name of the slip.
+#
+# How much does $\beta$ matter? Here are the exhibits of section 7.3, trained with their weights.
+
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Cost in nats of log p(x) against the weight of the KL term on a logarithmic axis from a thousandth to a thousand, J = 2. Near zero between a fifth and two, some thirty nats at one 600th and one 784th, fifty at 784. A single point for J = 20 at one twentieth lies at about 36."}}
+WEIGHTS = (
+    "kl_over_batch_and_pixels",
+    "minibatch_over_dataset",
+    "small_constant_weight",
+    "kl_averaged",
+    "half_dropped",
+    "pixels_averaged",
+)
+figure, axes = plt.subplots(figsize=(6, 3.2))
+for name in (*WEIGHTS, "kl_averaged_of_20"):
+    beta = np.mean([run["explained"]["beta"] for run in RUNS[name]])
+    mean, half = interval(cost(name))
+    colour = ORANGE if name.endswith("20") else BLUE
+    axes.errorbar(beta, mean, yerr=half, fmt="o", color=colour)
+axes.plot(1, 0, "o", color="black")
+axes.annotate("the ELBO", (1, 0), (1.3, 7), fontsize=11)
+axes.plot([], [], "o", color=BLUE, label="J = 2")
+axes.plot([], [], "o", color=ORANGE, label="J = 20")
+axes.set_xscale("log")
+axes.set_xlabel("β, weight of the KL term")
+axes.set_ylabel("cost, nats")
+axes.legend()
+plt.show()
+
+# %% tags=["check"]
+mild = [np.mean(cost(name)) for name in WEIGHTS[2:5]]
+vh.check(
+    "J = 2: from β = 0.2 to 2 it matters little",
+    np.abs(mild),
+    1.5,
+    relation="<",
+)
+wild = [np.mean(cost(name)) for name in WEIGHTS[:2]]
+vh.check("a KL that is switched off costs", wild, 20, relation=">")
+vh.check(
+    "and so does nothing but KL",
+    np.mean(cost("pixels_averaged")),
+    40,
+    relation=">",
+)
+
+# %% [markdown]
+# A factor of five hardly matters for two latent numbers. A twentieth, for twenty, is a catastrophe: every number strays a little from the prior, and twenty strayings add up.
+#
+# ## 7.2 Ask the model
+#
+# Some faults are not in the loss. Here is a network whose two heads end in a ReLU, as in one of the write-ups behind this book (S2). Three epochs will do.
+
+# %% tags=["nbval-ignore-output"]
+broken = faults.relu_on_both(seed=0)
+broken.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b)
+broken.fit(vh.batches(x_train, 100, seed=0), epochs=3, verbose=0)
+
+found = vh.checkup(broken, x_train, x_test)
+print(found.faults)
+
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, the means of 3,000 test images in the latent plane: all of them lie on the upper half of the vertical axis. Right, nine samples from the prior: eight are nearly the same blurred shape."}}
+figure, panels = plt.subplots(1, 2, figsize=(6, 3))
+codes = broken.posterior(x_test[:3000]).mean().numpy()
+panels[0].scatter(*codes.T, s=3, c=images.test_labels[:3000], cmap="tab10")
+panels[0].axhline(0, color="black", lw=0.8)
+panels[0].axvline(0, color="black", lw=0.8)
+panels[0].set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+panels[0].set(xlabel="$z_1$", ylabel="$z_2$", title="codes of test images")
+samples = broken.sample(9, seed=1).numpy()[..., 0].reshape(3, 3, 28, 28)
+panels[1].imshow(samples.transpose(0, 2, 1, 3).reshape(84, 84), cmap="gray")
+panels[1].set_title("samples from the prior")
+panels[1].axis("off")
+plt.show()
+
+# %% tags=["check"]
+assert {"means on one side", "scales never below 1"} <= set(found.faults)
+vh.check(
+    "so many things were looked at", len(found.findings), 19, relation="="
+)
+
+# %% [markdown]
+# The codes of all digits lie on half a line: one latent number is dead, the other may not be negative. As the last line of a cell, the check-up is a table: what was found, with which value, what a healthy model shows and why, what to do, and the section of this book that explains it.
+
+# %% tags=["plumbing", "nbval-ignore-output"]
+vh.checkup(broken, x_train, x_test)
+
+# %% [markdown]
+# A check-up takes some seconds, changes nothing in the model, and says where it cannot tell. On the five systems of this book, three trainings of each, it finds no fault.
+
+# %% tags=["check"]
+healthy = [
+    run for name in faults.SYSTEMS for run in vh.stored(f"healthy-{name}")
+]
+levels = [level for run in healthy for level, _ in run["findings"].values()]
+vh.check("trainings of five systems", len(healthy), 15, relation="=")
+vh.check("faults found in them", levels.count("fault"), 0, relation="=")
+
+# %% [markdown]
+# **A model from elsewhere.** `checkup` takes any `vh.VAE`, and a `vh.VAE` takes any two Keras networks. Two things need care. The encoder must put out $\mu$ and $\log\sigma^2$ side by side. The decoder must put out logits: take its sigmoid away. Here with an encoder of three outputs, as in Keras's own example:
+
+
+# %%
+def from_elsewhere(encoder, decoder):
+    x = keras.Input(encoder.input_shape[1:])
+    mean, log_variance, _ = encoder(x)
+    heads = keras.layers.Concatenate()([mean, log_variance])
+    decoder.layers[-1].activation = keras.activations.linear
+    return vh.VAE(keras.Model(x, heads), decoder)
+
+
+# %% tags=["plumbing"]
+layers = keras.layers
+keras.utils.set_random_seed(0)
+x_in, z_in = keras.Input((28, 28, 1)), keras.Input((2,))
+hidden = layers.Dense(32, activation="relu")(layers.Flatten()(x_in))
+heads = [layers.Dense(2)(hidden) for _ in range(2)]
+their_encoder = keras.Model(x_in, [*heads, heads[0]])
+hidden = layers.Dense(32, activation="relu")(z_in)
+hidden = layers.Reshape((7, 7, 1))(
+    layers.Dense(49, activation="relu")(hidden)
+)
+pixels = layers.Conv2DTranspose(1, 4, 4, activation="sigmoid")(hidden)
+their_decoder = keras.Model(z_in, pixels)
+some_z = np.float32([[0.3, -1.2], [0.0, 0.5]])
+theirs = their_decoder(some_z).numpy()
+wrapped = from_elsewhere(their_encoder, their_decoder)
+
+# %% tags=["check"]
+vh.check(
+    "wrapped, it decodes the same pixels",
+    wrapped.likelihood(some_z).mean(),
+    theirs,
+    atol=1e-5,
+)
+
+# %% [markdown]
+# From PyTorch, copy the weights layer by layer (a dense kernel is the transpose of a linear weight) into such networks.
+#
+# ## 7.3 The weight of the KL
+#
+# Now the exhibits. Every model has one hidden layer of 256 units in each network and $J = 2$, unless it says otherwise, and was trained for ten epochs on MNIST cut to black and white. With $J = 2$ the likelihood is exact, by a grid; with $J = 20$ it comes from 500 importance samples. Under each stand the lines that make it, then samples from the prior, test images and their reconstructions.
+#
+# %% tags=["plumbing"]
+PARTS = ("loss", "build", "pixels", "shown")
+
+
+def show(name, parts=PARTS):
+    """An exhibit: its lines, pictures, cost, and what finds it."""
+    display(Markdown(f"```python\n{faults.source(name, parts)}\n```"))
+    picture = RESULTS / f"fault-{name}-seed0.png"
+    if picture.exists():
+        rows = np.asarray(Image.open(picture))
+        _, axes = plt.subplots(figsize=(6, 1.85))
+        axes.imshow(rows, cmap="gray", vmin=0, vmax=255)
+        axes.set_yticks([14, 42, 70], ["samples", "test images", "decoded"])
+        axes.set_xticks([])
+        axes.grid(visible=False)
+        plt.show()
+    return Markdown("\n".join([costs_of(name) + "\n", *tools_of(name)]))
+
+
+def costs_of(name):
+    """What is lost, in a sentence."""
+    pairs = cost(name)
+    if not pairs:
+        epochs = [
+            run["stopped"].split("epoch ")[1].split(",")[0]
+            for run in RUNS[name]
+        ]
+        return f"**No model is left**: NaN in epoch {', '.join(epochs)}."
+    mean, half = interval(pairs)
+    key, what = "log_likelihood", "log p(x)"
+    if name == "dropout_left_on":
+        key, what = "elbo", "the bound"
+    ours, theirs = (
+        np.mean([run[key] for run in RUNS[which]])
+        for which in (name, faults.EXHIBITS[name].against)
+    )
+    verb = "Costs" if mean > 0 else "Gains"
+    text = (
+        f"**{verb} {abs(mean):.1f} ± {half:.1f} nats**: {what} is"
+        f" {ours:.1f}, that of the honest model {theirs:.1f}."
+    )
+    return text.replace("-", "−")
+
+
+def tools_of(name):
+    """What the two tools say of it."""
+    explained = RUNS[name][0]["explained"]
+    always = [
+        found
+        for found in RUNS[name][0]["findings"]
+        if all(run["findings"][found][0] == "fault" for run in RUNS[name])
+    ]
+    said = []
+    if explained["recognised"] not in ("elbo", None):
+        words = explained["sentence"].split(" Its reconstruction")[0]
+        said.append(f"- `explain_loss`: {words}")
+    if always:
+        said.append(f"- `checkup`: {', '.join(always)}.")
+    return said
+
+
+# %% [markdown]
+# ### The KL averaged over latent dimensions
+#
+# A `mean` where a `sum` belongs, beside pixels that are summed: $\beta = 1/J$. Reported against [keras-molecules (issue 59)](https://github.com/maxhodak/keras-molecules/issues/59) and [grammarVAE (issue 2)](https://github.com/mkusner/grammarVAE/issues/2), whose author answers that it works better so. With $J = 2$ he may be right. With $J = 20$:
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples, test images and reconstructions. Reconstructions are sharp and right. Samples are digits broken to pieces."}}
+show("kl_averaged_of_20")
+
+# %% [markdown]
+# Good reconstructions, bad samples: the codes of images spread far beyond the prior, so the prior hits places between them.
+#
+# ### The KL divided by 784
+#
+# `KLD /= batch * 784` stood in PyTorch's example until 2018, beside a cross-entropy *averaged* over pixels. There it is right: the whole loss is $-\text{ELBO}/784$. Keep the line and sum the pixels, and the KL is all but switched off.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Reconstructions like those of the honest model. The ten samples are only sixes, zeros and eights."}}
+show("kl_over_batch_and_pixels")
+
+# %% [markdown]
+# ### The minibatch over the data set
+#
+# [PyTorch-VAE (issue 40)](https://github.com/AntixK/PyTorch-VAE/issues/40) weighed the KL by $M/N$, "for the minibatch". The factor $N/M$ of [chapter 1](01_theory.ipynb) multiplies the *whole* bound, so that a minibatch stands for the data set. On one term alone it is a weight.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Much as before: reconstructions as usual, samples of two or three kinds of digit."}}
+show("minibatch_over_dataset")
+
+# %% [markdown]
+# ### Pixels averaged, the KL summed
+#
+# The other way round: [VAE-Torch (issue 11)](https://github.com/y0ast/VAE-Torch/issues/11), and [Keras's first example](https://github.com/keras-team/keras/pull/3220). The reconstruction weighs 1/784, and the cheapest code says nothing.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "All samples and all reconstructions are the same blurred oval."}}
+show("pixels_averaged")
+
+# %% [markdown]
+# This is **posterior collapse**. Before you blame the method, ask the loss.
+#
+# ### A KL weight of 0.00025
+#
+# The later form of the same repository. It looks like nothing. But there the pixels are averaged: on digits $\beta = 0.00025 \cdot 784 = 0.2$. On its own images of $64 \cdot 64 \cdot 3$ values it is $3.07$, with a squared error for the pixels. Ask what a weight multiplies before you judge it.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+show("small_constant_weight")
+
+# %% [markdown]
+# ### The ½ dropped
+#
+# The KL of a Gaussian without its ½ ([a course](https://github.com/SupaeroDataScience/deep-learning/pull/6)), or counted twice, as by the regulariser of TensorFlow Probability's [tutorial (issue 1215)](https://github.com/tensorflow/probability/issues/1215): $\beta = 2$.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model, a little softer."}}
+show("half_dropped")
+
+# %% [markdown]
+# ## 7.4 Pixels
+#
+# ### The log of a sigmoid
+#
+# Probabilities, kept $10^{-8}$ away from 0 and 1, then their logarithm: so in a [popular repository](https://github.com/kvfrans/variational-autoencoder/issues/5) and in S4. In float32 $1 - 10^{-8}$ is 1, so the guard does not guard ([section 22.2](22_second_recipe.ipynb)). For ten epochs nothing happens, with 2 latent numbers or with 20. Train on, with 20:
+
+# %% tags=["plumbing", "exact"]
+show("log_of_clipped_sigmoid_for_long")
+
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Training loss of the three runs against the epoch: they fall from 160 to about 85 and end suddenly, each at a cross, between epochs 20 and 40."}}
+figure, axes = plt.subplots(figsize=(6, 2.8))
+for run in RUNS["log_of_clipped_sigmoid_for_long"]:
+    losses = run["loss_by_epoch"]
+    axes.plot(range(1, len(losses) + 1), losses, color=BLUE)
+    axes.plot(len(losses), losses[-1], "x", color=ORANGE, ms=10, mew=3)
+axes.set(xlabel="epoch", ylabel="training loss, nats", ylim=(75, 120))
+plt.show()
+
+# %% [markdown]
+# A curve that looks healthy to its last point. The first pixel that is certainly white ends it: its logit passes 17, the sigmoid is 1, and $0 \cdot \log 0$ is NaN. Cross-entropy from logits has no such place.
+
+# %%
+for logit in (10.0, 18.0):
+    p = tf.clip_by_value(tf.sigmoid(logit), 1e-8, 1 - 1e-8)
+    white = 1.0  # the pixel is white, and the model is sure of it
+    by_hand = white * tf.math.log(p) + (1 - white) * tf.math.log(1 - p)
+    right = -tf.nn.sigmoid_cross_entropy_with_logits(white, logit)
+    print(
+        f"logit {logit:.0f}: {by_hand:.0e} by hand, {right:.0e} from logits"
+    )
+
+# %% [markdown]
+# ### Pixels from −1 to 1
+#
+# Images scaled for a GAN, the loss of a VAE: [a lesson](https://github.com/martinyanev94/generative-ai-projects) and [Lightning Bolts (issue 177)](https://github.com/Lightning-Universe/lightning-bolts/issues/177). The cross-entropy is $-x \log p - (1 - x) \log(1 - p)$. At $x = -1$ it is $\log p - 2 \log(1 - p)$: as $p$ goes to 0 it falls without end. So the loss goes below zero, and training becomes a race to ever larger logits. From logits it ends in NaN within the first epoch. Where probabilities are clipped, it "works":
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions in hard black and white: digits without any grey, some of them wrong."}}
+show("pixels_around_zero_clipped")
+
+# %% [markdown]
+# Pictures of seeming certainty, and hundreds of nats lost: the model is sure of every pixel, also where it is wrong.
+#
+# ### Standardised pixels
+#
+# `Normalize(0.1307, 0.3081)` makes MNIST white 2.8 and black −0.4. The same race ([TensorFlow's models, issue 23](https://github.com/tensorflow/models/issues/23)).
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions in hard black and white, thicker than digits are."}}
+show("standardised_clipped", parts=("pixels",))
+
+# %% [markdown]
+# ### Bytes
+#
+# Grey levels from 0 to 255, not divided ([PyTorch, issue 36647](https://github.com/pytorch/pytorch/issues/36647)). Here the encoder fails first: inputs 255 times as large make a $\sigma^2$ of $e^{100}$.
+
+# %% tags=["plumbing", "exact"]
+show("bytes_as_pixels")
+
+# %% [markdown]
+# ### Inverted pictures
+#
+# `image < uniform` draws a black pixel where the grey level says white; so in TensorFlow Probability's tutorial, and in a dozen copies. The model of inverted digits is as good as the other, within a nat. Whoever then shows it test images the right way round loses 4,000.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are black digits on white; the test images between them are white on black."}}
+show("inverted")
+
+# %% tags=["check"]
+own_kind = [
+    a["log_likelihood"] - b["log_likelihood_of_inverted"]
+    for a, b in zip(RUNS["honest"], RUNS["inverted"], strict=True)
+]
+vh.check(
+    "on its own kind it loses little",
+    np.abs(np.mean(own_kind)),
+    2,
+    relation="<",
+)
+
+# %% [markdown]
+# ## 7.5 σ and its noise
+#
+# ### A log-variance, or a log standard deviation?
+#
+# The encoder's second output is used as $\log\sigma$ where $z$ is drawn and as $\log\sigma^2$ in the KL: Keras's example of 2016 ([issue 3283](https://github.com/keras-team/keras/issues/3283)). The KL then belongs to another $\sigma$ than the noise.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+show("log_variance_as_log_std")
+
+# %% [markdown]
+# It costs nothing here: $\sqrt\sigma$ is dearer than it should be, by a little. The loss is no bound, and that is all.
+#
+# ### σ forgotten
+#
+# `z = mean + noise`: every code is as wide as the prior.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are blurred; sevens and nines look alike."}}
+show("noise_of_fixed_scale")
+
+# %% [markdown]
+# ### Noise that is too small, and none
+#
+# Keras's example drew its noise with a standard deviation of 0.01 until [October 2016](https://github.com/keras-team/keras/pull/4211). Others forget the noise.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions as sharp as those of the honest model."}}
+show("small_noise")
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions as sharp as those of the honest model."}}
+show("no_noise")
+
+# %% [markdown]
+# The decoder is as good as ever, a little better even. What is lost is the bound. These programs report some 148 nats. Draw $z$ with the $\sigma$ that the encoder states and it is 280 or more: nothing in training asked whether $\sigma$ fits the decoder. That is how 60 nats could be read with 20 latent numbers where others had 90.
+
+# %% tags=["check"]
+claimed = [
+    np.mean([run["own_loss"] for run in RUNS[n]])
+    for n in ("small_noise", "no_noise")
+]
+honest_bound = [
+    np.mean([-run["elbo"] for run in RUNS[n]])
+    for n in ("small_noise", "no_noise")
+]
+vh.check("what they report, nats", claimed, 148, atol=2)
+vh.check("what it is", honest_bound, 270, relation=">")
+
+# %% [markdown]
+# ### Evaluated at the mean
+#
+# PyTorch's example drew $z$ in training and took $z = \mu$ in evaluation, until the author of the method [mended it](https://github.com/pytorch/examples/pull/419) in 2018. The model is the honest one; only its figure is wrong. With $J = 2$ it flatters by a nat, with $J = 20$ by nine, and lies above $\log p_\theta(x)$: no bound.
+
+# %% tags=["check"]
+for name, flattery in (("honest", 0.9), ("honest_of_20", 8.7)):
+    runs = RUNS[name]
+    by = [run["elbo_at_mean"] - run["elbo"] for run in runs]
+    vh.check(f"{name}: flattered by", by, flattery, atol=0.5)
+above = [
+    r["elbo_at_mean"] - r["log_likelihood"] for r in RUNS["honest_of_20"]
+]
+vh.check("J = 20: above log p(x) by", above, 1, relation=">")
+
+# %% [markdown]
+# ## 7.6 Networks
+#
+# ### A ReLU on a head
+#
+# In S2, and once in [TensorflowProjects](https://github.com/shekkizh/TensorflowProjects/pull/1). On $\mu$, three quarters of the plane hold no code, and the decoder learns nothing there. On $\log\sigma^2$, no code is sharper than the prior. [Section 6.2](06_case_studies.ipynb) has the reason in nats.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples: most are the same blurred shape. Reconstructions are soft."}}
+show("relu_on_mean")
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are soft digits."}}
+show("relu_on_log_variance")
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples are nearly all the same blurred nine. Reconstructions are a nine, a one or a zero."}}
+show("relu_on_both")
+
+# %% [markdown]
+# ### No Flatten
+#
+# A dense layer acts on the last axis. On an image of shape $(28, 28, 1)$ that is the channel: without `Flatten` each pixel passes through a network of its own (S0). It trains without a complaint.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples are grey noise, reconstructions an even grey."}}
+show("not_flattened")
+
+# %% [markdown]
+# No pixel knows of another. The best that it can do is the share of white pixels, everywhere the same.
+#
+# ### Batch normalisation
+#
+# It divides by the spread of the minibatch in training, and by a running mean afterwards. Behind each hidden layer, with Keras's momentum of 0.99:
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions, a little sharper than those of the honest model."}}
+show("batch_normalised")
+
+# %% [markdown]
+# A gain of five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running mean: with a momentum of 0.9999, 6,000 steps are not enough for it, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are washed out: soft grey clouds in which digits can be guessed."}}
+show("slow_batch_normalised")
+
+# %% [markdown]
+# ### Dropout left on
+#
+# `training=True` written into the call (S2 draws its test pictures so), or `model.eval()` forgotten. Every image has another code each time. The cost here is that of the bound: $\log p_\theta(x)$ of a decoder that changes from call to call is not one number.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions with ragged edges."}}
+show("dropout_left_on")
+
+# %% [markdown]
+# ## 7.7 Data, bounds and steps
+#
+# ### Test images in training
+#
+# Keras's [example](https://keras.io/examples/generative/vae/) trains on all 70,000 images. So do the pictures of many papers.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+show("test_images_in_training")
+
+# %% [markdown]
+# A "gain" on test images that says nothing of new ones; some of it comes from the longer epochs. The check-up compares images byte by byte.
+#
+# ### Importance weights upside down
+#
+# The importance-weighted bound ([section 14.1](14_importance_weighting.ipynb)) weighs good draws more. [PyTorch-VAE's version](https://github.com/AntixK/PyTorch-VAE/issues/34) takes the softmax of the *loss*, so the worst draw weighs most.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+show("importance_weights_upside_down")
+
+# %% [markdown]
+# It costs what the right weights would have gained. Five draws under a logarithm are no sum of two terms; `explain_loss` tells the two by their side of the KL: the right weights fall below it, these rise above.
+#
+# ### The sum over the minibatch
+#
+# A sum over images in place of a mean makes every gradient $M$ times as long. `explain_loss` says "summed over images".
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+show("summed_over_batch")
+
+# %% tags=["plumbing", "exact"]
+show("summed_over_batch_sgd")
+
+# %% [markdown]
+# Adam divides by the length of the gradient and does not notice. Plain gradient descent, with a step that suits the mean (0.001), is lost within thirty steps.
+#
+# ## 7.8 What the tools do not see
+#
+# Tests of one's own making prove little. So three more faults were planted by somebody who had not seen the code of the two tools, with $J = 20$:
+#
+# - `tf.repeat` where `tf.tile` belongs, so that $z$ of one image is scored against another;
+# - `stop_gradient` on $z$, as PyTorch's `sample()` does where `rsample()` belongs;
+# - half of the training images mirrored, by a recipe for photographs.
+
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples, test images and reconstructions: samples include mirrored digits, reconstructions are as usual."}}
+show("half_mirrored")
+
+# %% tags=["plumbing", "exact"]
+rows = []
+for name, words in (
+    ("wrongly_paired", "wrong pairs"),
+    ("gradient_cut", "gradient cut"),
+    ("half_mirrored", "half mirrored"),
+):
+    findings = RUNS[name][0]["findings"]
+    seen = [f for f, (level, _) in findings.items() if level == "fault"]
+    loss = RUNS[name][0]["explained"]["recognised"]
+    rows.append(
+        [words, interval(cost(name)), ", ".join(seen) or "nothing", loss]
+    )
+vh.table(["planted", "cost, nats", "check-up", "the loss"], rows, digits=1)
+
+# %% [markdown]
+# The first two show as what they lead to, a collapse; their cause shows nowhere, since the *value* of the loss is right where the tools look. The third shows as nothing at all. Bounds, codes and samples of such a model are healthy. Only a look at the samples tells: some digits are mirrored. Look at samples.
+#
+# ## 7.9 What the five write-ups got wrong
+#
+# This book grew out of five published write-ups, S0 to S4. Here is what had to be mended in them, with what it costs.
+#
+# | | Mistake | Cost, nats | Where |
+# |---|---|---|---|
+# | S0 | no `Flatten` | 144 | 7.6 |
+# | S0 | cross-entropy averaged, once images are flat | 50, collapse | 7.3 |
+# | S0 | no shuffling, no graph, the step inside the tape | time | [2.6](02_mlp_vae.ipynb) |
+# | S0 | prints the loss as "ELBO"; $\operatorname{KL}(p \Vert q)$ in a comment | words | – |
+# | S1 | "dynamic" for a fixed set | 4 to 7 between sets | [3.9](03_conv_vae.ipynb) |
+# | S1 | mean of batch means | below 0.3 | [2.9](02_mlp_vae.ipynb) |
+# | S1 | plane upside down; a decoder that does not mirror | pictures, words | [3.2](03_conv_vae.ipynb), [3.6](03_conv_vae.ipynb) |
+# | S1 | reconstructions shown as samples; a film of stale files; $\mu$ and $\sigma$ "from the decoder" | pictures, words | – |
+# | S2 | ReLU on both heads | 35; 34 on grey levels | 7.6, [6.2](06_case_studies.ipynb) |
+# | S2 | test pictures with dropout on | 3 | 7.6, [6.3](06_case_studies.ipynb) |
+# | S2 | ReLU on a Gaussian's mean | not measured | [6.2](06_case_studies.ipynb) |
+# | S3 | loss a pixel, right but unreadable, with RMSprop | 21 in the first epoch | [6.6](06_case_studies.ipynb) |
+# | S3 | $\sigma$ named for $\log\sigma^2$; `add_loss` | words; Keras 3 stops | [6.4](06_case_studies.ipynb) |
+# | S3 | a film of a trained model; red and blue swapped | pictures | [5.7](05_animations.ipynb) |
+# | S4 | clipped probabilities | NaN, in time | 7.4, [22.2](22_second_recipe.ipynb) |
+# | S4 | `axis=[1, 2]` on colour images | $\beta = 3$ | [22.2](22_second_recipe.ipynb) |
+# | S4 | a softplus called `logvar`; $\log(\sigma)^2$; a conditional called "marginal likelihood"; a flag that does nothing | words | [22.1](22_second_recipe.ipynb) |
+# | S4 | a running training loss for the figure | half a nat | [22.3](22_second_recipe.ipynb) |
+#
+# ## What we measured
+#
+# One exhibit again, on this page, for three epochs: the KL averaged over 20 dimensions, beside the honest loss.
+
+# %% tags=["nbval-ignore-output"]
+again = {}
+for name in ("honest_of_20", "kl_averaged_of_20"):
+    exhibit = faults.EXHIBITS[name]
+    again[name] = exhibit.build(0)
+    again[name].compile(
+        exhibit.optimizer(), objective=faults.objective(exhibit)
+    )
+    again[name].fit(vh.batches(x_train, 100, seed=0), epochs=3, verbose=0)
+lost = {
+    name: vh.log_likelihood(vae, x_test[:200], samples=100).mean()
+    for name, vae in again.items()
+}
+print({name: round(float(value), 1) for name, value in lost.items()})
+
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Two rows of ten samples. Above, from the honest model: strokes that are nearly digits. Below, with the KL averaged: blots and fragments."}}
+rows = [vae.sample(10, seed=1) for vae in again.values()]
+vh.plot_images(np.concatenate(rows), columns=10)
+plt.show()
+
+# %% tags=["check"]
+vh.check(
+    "after three epochs it already costs more than 20 nats",
+    lost["honest_of_20"] - lost["kl_averaged_of_20"],
+    20,
+    relation=">",
+)
+
+# %% [markdown]
+# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$ for each test image, first 1,000; three trainings each. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
+
+# %% tags=["plumbing", "exact"]
+rows = []
+for name in sorted(
+    NAMES, key=lambda n: -costs[n][0] if n in costs else -1e9
+):
+    told, seen = found_by(name)
+    printed = np.mean([run.get("own_loss", math.nan) for run in RUNS[name]])
+    rows.append(
+        [
+            NAMES[name],
+            costs.get(name, "NaN"),
+            "NaN"
+            if math.isnan(printed)
+            else f"{printed:,.1f}".replace("-", "−"),
+            " and ".join(["loss"] * told + ["check-up"] * seen)
+            or "neither",
+        ]
+    )
+vh.table(["mistake", "cost", "it prints", "found by"], rows, digits=1)
+
+# %% tags=["plumbing", "nbval-ignore-output"]
+assert vh.peak_memory() < 4
+vh.report_page(started)
+
+# %% [markdown]
+# ## In this chapter you have seen
+#
+# - a loss asked what it optimises, by moving the networks' outputs under it, and a model looked over in seconds;
+# - a KL weight that hardly matters for two latent numbers, between 0.2 and 2, and ruins a model of twenty;
+# - mistakes that cost nothing, and mistakes that flatter: no noise, evaluation at the mean, test images seen;
+# - a fault that no tool found, and that a look at the samples did.
+#
+# ## Exercises
+#
+# In the first four, find the fault. `riddle(n)` trains a small model in some seconds and returns it with its training images, its test images and its loss. Do not read its source.
+
+# %% [markdown] tags=["exercise"]
+# **1. A loss that falls** (5 min, by code). The loss of this model falls as it should. What does it optimise?
+
+
+# %% tags=["exercise", "nbval-ignore-output"]
+from riddles import riddle
+
+riddle_1 = riddle(1)
+print("yours:", ..., "expected: the KL of the other direction")
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# `vh.explain_loss(riddle_1.loss, riddle_1.model, riddle_1.test[:100])` says that the KL is the wrong way round, $\operatorname{KL}(p \Vert q)$. It punishes a narrow code, as $1/\sigma^2$, where the right one charges $-\log\sigma$.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = vh.explain_loss(riddle_1.loss, riddle_1.model, riddle_1.test[:100])
+assert answer.recognised == "kl_reversed"
+vh.check("exercise 1: its weight", answer.beta, 1, rtol=0.05)
+
+# %% [markdown] tags=["exercise"]
+# **2. Codes that will not sharpen** (5 min, by code). Reconstructions of this model stay soft, though its loss is right. Why?
+
+
+# %% tags=["exercise", "nbval-ignore-output"]
+riddle_2 = riddle(2)
+print("yours:", ..., "expected: something stops σ")
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# `vh.checkup(riddle_2.model, riddle_2.train, riddle_2.test)` finds "scales at a stop": most of the $\sigma$ have exactly one value. The encoder clips $\log\sigma^2$ at −2, so no code is sharper than $\sigma = e^{-1}$. Such clips are put in against NaN; a floor of −20 would do.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = vh.checkup(riddle_2.model, riddle_2.train, riddle_2.test)
+assert "scales at a stop" in answer.faults
+smallest = (
+    riddle_2.model.posterior(riddle_2.test[:500]).stddev().numpy().min()
+)
+vh.check("exercise 2: no σ is below 1/e", smallest, math.exp(-1), atol=1e-4)
+
+# %% [markdown] tags=["exercise"]
+# **3. A bound that does not hold up** (5 min, by code). The training bound is fine, the test bound 17 nats worse. The network is small and the training short. What has happened?
+
+
+# %% tags=["exercise", "nbval-ignore-output"]
+riddle_3 = riddle(3)
+print("yours:", ..., "expected: the two sets differ in kind")
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# The check-up finds "training images score higher". A small network after three epochs has learnt nothing by heart, so look at the images: training has the digits 0 to 4 alone. `images.train[images.train_labels < 5]` is a common way to make a quick set, and half of the test images are then of kinds never seen.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = vh.checkup(riddle_3.model, riddle_3.train, riddle_3.test)
+assert "training images score higher" in answer.faults
+
+# %% [markdown] tags=["exercise"]
+# **4. The same finding again** (5 min, by code). Here the test bound is 60 nats worse. Is it the same fault?
+
+
+# %% tags=["exercise", "nbval-ignore-output"]
+riddle_4 = riddle(4)
+print("yours:", ..., "expected: no; look at the test images")
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# Again "training images score higher". Plot some test images: they lie on their side, since their file was read column by column. A check-up names a symptom. What caused it, pictures tell.
+#
+# </details>
+
+# %% tags=["solution"]
+answer = vh.checkup(riddle_4.model, riddle_4.train, riddle_4.test)
+assert "training images score higher" in answer.faults
+
+# %% [markdown] tags=["exercise"]
+# **5. Which β is it?** (10 min, by hand). A program minimises the *mean* of squared errors over $64 \cdot 64 \cdot 3$ values plus $0.00025$ times the KL. A Gaussian decoder with the same variance $v$ for every value has the reconstruction term $\frac{1}{2v}$ times the sum of squared errors, and a constant. Which $\beta$ is that for $v = \frac12$? For which $v$ is it 1?
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# Multiply the loss by $12{,}288$: the sum of squared errors plus $3.07$ times the KL. With $v = \frac12$ the sum of squared errors is the reconstruction term, so $\beta = 3.07$. With another $v$ the loss must be divided by $2v$: $\beta = 3.07 / (2v)$, which is 1 at $v = 1.54$. A squared error alone does not say what $\beta$ is.
+#
+# </details>
+
+# %% tags=["solution"]
+weight = 0.00025 * 64 * 64 * 3
+vh.check(
+    "exercise 5: β at v = ½, and the v of β = 1",
+    [weight, weight / 2],
+    [3.07, 1.54],
+    atol=0.01,
+)
+
+# %% [markdown] tags=["exercise"]
+# **6. Codes off centre** (15 min, by code). How far are the codes of all images from the prior, as far as their mean $m$ and covariance $S$ tell? Write $\operatorname{KL}(\mathcal{N}(m, S) \Vert \mathcal{N}(0, I)) = \frac12 (\operatorname{tr} S + m^\top m - J - \log\det S)$.
+
+
+# %% tags=["exercise", "exact"]
+def off_moments(z):
+    """Codes z [n, J]: nats."""
+    return ...  # your lines
+
+
+line = np.linspace(-1.0, 3.0, 401)[:, None]
+print("yours:", off_moments(line), "expected: 0.52")
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# ```python
+# m, S = z.mean(axis=0), np.atleast_2d(np.cov(z.T))
+# return 0.5 * (np.trace(S) + m @ m - len(m) - np.linalg.slogdet(S)[1])
+# ```
+#
+# This part of $\operatorname{KL}(q_\phi(z) \Vert p(z))$ is exact, whatever the shape of $q_\phi(z)$: the rest is the distance of $q_\phi(z)$ from the Gaussian with the same $m$ and $S$. The check-up calls it "codes off centre or scale".
+#
+# </details>
+
+# %% tags=["solution"]
+m, S = line.mean(axis=0), np.atleast_2d(np.cov(line.T))
+value = 0.5 * (np.trace(S) + m @ m - 1 - np.linalg.slogdet(S)[1])
+vh.check("exercise 6: the line from −1 to 3", value, 0.52, atol=0.01)
+
+# %% [markdown] tags=["exercise"]
+# **7. A bound that is none** (10 min, by hand). A program decodes $\mu(x)$ instead of a draw, in training too. Which $\sigma$ does its loss prefer? What does it then report, compared with the ELBO at that $\sigma$?
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# Only the KL term depends on $\sigma$, and $\frac12(\sigma^2 - 1 - \log\sigma^2)$ is least at $\sigma = 1$. So the encoder states the spread of the prior around each $\mu$, while the decoder was only asked at $\mu$. The ELBO draws $z$ from that wide posterior and pays for it: 280 nats and more against the 148 reported (7.5).
+#
+# </details>
+
+# %% [markdown] tags=["exercise"]
+# **8. Your own** (30 min, open). Run both tools on a VAE of yours. Which findings surprise you? Change one thing, and run them again.
+
+# %% [markdown] tags=["solution"]
+# <details>
+# <summary>Solution</summary>
+#
+# There is none. If a finding is wrong, or a fault went unseen, open an issue: the thresholds stand in `vae_helpers/checkup.toml`, each with its reason.
+#
+# </details>
+
+# %% [markdown]
+# ## What to read next
+#
+# - [The page on the aggregate posterior](15_aggregate_posterior.ipynb) measures how far codes lie from the prior, in any number of dimensions.
+# - [The page on grey levels](17_grey_levels.ipynb): losses below zero that are right.
+# - [Chapter 6](06_case_studies.ipynb) takes two published VAEs apart, one choice at a time.

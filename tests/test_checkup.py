@@ -1,0 +1,251 @@
+"""`vh.checkup` and `vh.explain_loss` on the exhibits of chapter 7: each is found, and the healthy are left alone."""
+
+import functools
+import math
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import vae_helpers as vh
+from vae_helpers.symptoms import Symptoms
+
+sys.path.append(str(Path(__file__).parents[1] / "experiments"))  # a folder of scripts, not a package
+import faults
+
+from vae_helpers.checkup import _FINDINGS
+
+
+@functools.cache
+def images() -> tuple[np.ndarray, np.ndarray]:
+    train, test = faults.data()
+    return train[:20_000], test[:2500]
+
+
+@functools.cache
+def trained(name: str, epochs: int = 2) -> vh.VAE:
+    """The model of an exhibit, after a short training on some of the images."""
+    exhibit = faults.EXHIBITS[name]
+    model = exhibit.build(0)
+    model.compile(exhibit.optimizer(), objective=faults.objective(exhibit))
+    shown = exhibit.shown(*images())
+    model.fit(vh.batches(shown, 100, seed=0), epochs=epochs, verbose=0)
+    return model
+
+
+def checked(name: str, model: vh.VAE, pixels_of_test=None) -> vh.checkup:
+    exhibit = faults.EXHIBITS[name]
+    train, test = images()
+    pixels_of_test = pixels_of_test or exhibit.pixels
+    return vh.checkup(model, exhibit.pixels(exhibit.shown(train, test)), pixels_of_test(test))
+
+
+def finding(checkup, name: str):
+    return next(found for found in checkup.findings if found.name == name)
+
+
+# --- each exhibit is found -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, recognised",
+    [
+        ("kl_averaged", "kl_averaged_over_latents"),
+        ("kl_averaged_of_20", "kl_averaged_over_latents"),
+        ("kl_over_batch_and_pixels", "kl_over_pixels"),
+        ("pixels_averaged", "pixels_averaged"),
+        ("small_constant_weight", "weighted_kl"),
+        ("minibatch_over_dataset", "minibatch_over_dataset"),
+        ("half_dropped", "half_dropped"),
+        ("log_variance_as_log_std", "log_std_as_log_variance"),
+        ("noise_of_fixed_scale", "noise_of_fixed_scale"),
+        ("no_noise", "fixed_noise"),
+        ("importance_weights_upside_down", "importance_weights_upside_down"),
+        ("honest", "elbo"),
+        ("honest_iwae", "importance_weighted"),
+    ],
+)
+def test_the_loss_tells(name, recognised):
+    exhibit = faults.EXHIBITS[name]
+    explained = vh.explain_loss(exhibit.loss, exhibit.build(0), images()[1][:100])
+    assert explained.recognised == recognised
+
+
+def test_a_sum_over_the_batch_shows_in_the_scale():
+    explained = vh.explain_loss(faults.summed_over_batch, faults.dense(0), images()[1][:100])
+    assert explained.scale == pytest.approx(100, rel=0.05)
+    assert "summed over images" in explained.sentence
+
+
+@pytest.mark.parametrize("beta", [0.001, 0.1, 1, 10])
+def test_a_loss_with_draws_has_its_weight_recovered(beta):
+    def loss(model, x):
+        pixels, kl = faults.terms(model, x)
+        return faults.over_pixels(pixels) + beta * tf.reduce_sum(kl, axis=1)
+
+    assert vh.explain_loss(loss, faults.dense(0), images()[1][:100]).beta == pytest.approx(beta, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "name, names",
+    [
+        ("relu_on_mean", ["means on one side"]),
+        ("relu_on_log_variance", ["scales never below 1", "scales at a stop"]),
+        ("relu_on_both", ["means on one side", "scales never below 1"]),
+        ("slow_batch_normalised", ["training mode scores higher"]),
+        ("dropout_left_on", ["encoder wavers"]),
+        ("small_noise", ["bound below the average image", "inference gap"]),
+        ("no_noise", ["inference gap"]),
+        ("pixels_averaged", ["unused latents"]),
+        ("kl_over_batch_and_pixels", ["codes off centre or scale", "samples against reconstructions"]),
+        ("minibatch_over_dataset", ["codes off centre or scale"]),
+    ],
+)
+def test_the_check_up_tells(name, names):
+    model = trained(name, {"small_noise": 4, "no_noise": 4}.get(name, 2))
+    assert set(names) <= set(checked(name, model).faults)
+
+
+def test_a_network_of_single_pixels_is_found():
+    """Without Flatten J is 1,568: few images will do."""
+    train, test = (part[:500] for part in images())
+    model = faults.not_flattened(0)
+    model.compile("adam", objective=vh.sgvb_b)
+    model.fit(vh.batches(images()[0][:5000], 100, seed=0), epochs=1, verbose=0)
+    assert {"unused latents", "bound below the average image"} <= set(vh.checkup(model, train, test).faults)
+
+
+@pytest.mark.parametrize("name", ["bytes_as_pixels", "pixels_around_zero", "standardised"])
+def test_pixels_outside_the_range_are_found_without_training(name):
+    assert "pixel range" in checked(name, faults.dense(0)).faults
+
+
+def test_inverted_pictures_show_on_images_the_right_way_round():
+    model = trained("inverted")
+    assert "inverted pictures" in checked("inverted", model, faults.as_it_is).faults
+    assert "inverted pictures" not in checked("inverted", model).faults
+
+
+def test_test_images_in_training_are_found():
+    found = finding(checked("test_images_in_training", trained("honest")), "test images in training")
+    assert found.level == "fault" and found.value == 1
+
+
+def test_a_log_of_a_clipped_sigmoid_shows_once_it_has_ended_in_nan():
+    """Until then the model is as good as any; chapter 7 has it train for long enough."""
+    model = faults.dense(0)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    checkup = checked("log_of_clipped_sigmoid", model)
+    assert checkup.faults == ("finite numbers",)
+    assert math.isnan(finding(checkup, "inference gap").value)
+    assert "finite outputs" in finding(checkup, "inference gap").measured
+
+
+# --- what is healthy is left alone ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["honest", "honest_of_20", "honest_dropout", "batch_normalised"])
+def test_a_healthy_model_has_no_fault(name):
+    assert checked(name, trained(name, 4)).faults == ()
+
+
+def test_the_stored_systems_have_no_fault():
+    runs = [run for name in faults.SYSTEMS for run in vh.stored(f"healthy-{name}")]
+    assert len(runs) == 15
+    assert [level for run in runs for level, _ in run["findings"].values() if level == "fault"] == []
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "continuous_bernoulli"])
+def test_a_density_is_looked_over_too(likelihood):
+    x = vh.load_mnist().train[:3000, ::2, ::2].astype(np.float32) / 255
+    model = vh.mlp_vae(hidden=(64,), likelihood=likelihood, image_shape=(14, 14, 1), seed=0)
+    model.compile("adam", objective=vh.sgvb_b)
+    model.fit(vh.batches(x[:2000], 100, seed=0), epochs=3, verbose=0)
+    checkup = vh.checkup(model, x[:2000], x[2000:])
+    assert finding(checkup, "density above one").level == "note"
+    assert ("pixel scale" in [found.name for found in checkup.findings]) == (likelihood == "gaussian")
+    black_and_white = (x > 0.5).astype(np.float32)
+    assert finding(vh.checkup(model, black_and_white, black_and_white), "pixel kind").level == "note"
+
+
+# --- what it promises ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["batch_normalised", "dropout_left_on"])
+def test_nothing_of_the_model_changes(name):
+    model = trained(name)
+    optimizer, function = model.optimizer, model.train_function
+    variables = [*model.variables, *model._noise_states()]
+    before = [variable.numpy() for variable in variables]
+    checked(name, model)
+    assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, variables, strict=True))
+    assert model.optimizer is optimizer and model.train_function is function and model.optimizer.iterations == 400
+
+
+def test_the_same_seed_finds_the_same():
+    values = [[found.value for found in checked("honest", trained("honest")).findings] for _ in range(2)]
+    assert np.array_equal(*values, equal_nan=True)
+
+
+def test_sets_too_small_cannot_tell():
+    train, test = images()
+    checkup = vh.checkup(trained("honest"), train[:50], test[:50])
+    by_name = {found.name: found for found in checkup.findings}
+    for name in ("unused latents", "samples against reconstructions", "training images score higher"):
+        assert by_name[name].level == "note" and math.isnan(by_name[name].value)
+        assert "cannot tell" in by_name[name].measured and "images" in by_name[name].measured
+    assert by_name["pixel range"].level == "ok"
+    assert checkup.faults == ()
+
+
+def test_images_that_do_not_fit_are_refused():
+    train, test = images()
+    with pytest.raises(ValueError, match=r"train: expected images \['n', 28, 28, 1\]"):
+        vh.checkup(faults.dense(0), train[..., 0], test)
+    with pytest.raises(ValueError, match=r"test: .*at least one"):
+        vh.checkup(faults.dense(0), train, test[:0])
+
+
+def test_bytes_as_integers_are_let_in_and_found():
+    bytes_ = vh.load_mnist().test[:300]
+    assert bytes_.dtype == np.uint8
+    assert finding(vh.checkup(faults.dense(0), bytes_, bytes_), "pixel range").value == 254
+
+
+def test_the_table_puts_the_gravest_first():
+    checkup = checked("pixels_averaged", trained("pixels_averaged"))
+    table = checkup._repr_markdown_().splitlines()
+    assert table[0].startswith("| level | finding") and table[2].startswith("| fault |")
+    assert table[-1].startswith("Found in order: ") and "pixel range" in table[-1]
+    assert str(checkup).splitlines()[0].startswith("fault")
+    assert len(str(checkup).splitlines()) == len(checkup.findings)
+
+
+def test_every_finding_has_its_measure_and_all_its_words():
+    measures = {name for name in vars(Symptoms) if not name.startswith("_")}
+    helpers = {"look", "tested", "used", "codes", "is_finite"}
+    assert measures - helpers == set(_FINDINGS)
+    for words in _FINDINGS.values():
+        assert set(words) == {"name", "number", "unit", "note", "fault", "why", "advice", "section", "least"}
+        assert words["note"] <= words["fault"]
+        assert words["number"].format(0.5)
+    assert len({words["name"] for words in _FINDINGS.values()}) == len(_FINDINGS)
+
+
+def test_the_sections_that_findings_name_are_there():
+    notebooks = Path(__file__).parents[1] / "notebooks"
+    for words in _FINDINGS.values():
+        chapter = int(words["section"].split(".")[0])
+        (script,) = notebooks.glob(f"{chapter:02d}_*.py")
+        assert f"## {words['section']} " in script.read_text(encoding="utf-8")
+
+
+def test_networks_from_elsewhere_are_looked_over():
+    x, z = keras.Input((28, 28, 1)), keras.Input((3,))
+    heads = keras.layers.Dense(6)(keras.layers.Flatten()(x))
+    logits = keras.layers.Reshape((28, 28, 1))(keras.layers.Dense(784)(z))
+    model = vh.VAE(keras.Model(x, heads), keras.Model(z, logits))
+    assert "bound below the average image" in vh.checkup(model, *images()).faults
