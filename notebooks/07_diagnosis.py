@@ -71,7 +71,7 @@ def cost(name):
     return [a[what] - b[what] for a, b in pairs if what in b]
 
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "ALT"}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Costs of 28 mistakes as dots on a scale of nats, the gravest on top. Batch normalisation gains five nats; nine mistakes lie within two nats of zero; ReLUs, missing noise scale and wrong KL weights cost 12 to 50; slow batch normalisation 65, a missing Flatten 144, pixels from -1 to 1 nearly 800, standardised pixels 1,600. Three trainings ended in NaN. Blue dots, which the loss tells, and orange ones, which the check-up tells, leave three grey ones."}}
 NAMES = {
     "kl_over_batch_and_pixels": "KL divided by 784",
     "minibatch_over_dataset": "KL weighs M/N",
@@ -109,16 +109,14 @@ order = sorted(NAMES, key=lambda n: costs[n][0] if n in costs else RUINED)
 
 def found_by(name):
     """Whether the loss tells, and whether the check-up does, each time."""
-    told = [
-        run["explained"]["recognised"] not in ("elbo", None)
-        or "summed over images" in run["explained"]["sentence"]
-        for run in RUNS[name]
-    ]
+    explained = RUNS[name][0]["explained"]
+    told = explained["recognised"] not in ("elbo", None)
+    told = told or "summed over images" in explained["sentence"]
     seen = [
         "fault" in [level for level, _ in run["findings"].values()]
         for run in RUNS[name]
     ]
-    return all(told), all(seen)
+    return told, all(seen)
 
 
 figure, axes = plt.subplots(figsize=(6, 7.6))
@@ -198,7 +196,7 @@ x_test = vh.binarize(images.test, "threshold")
 model = vh.mlp_vae(latent_dim=20, hidden=(256,), seed=0)
 explained = vh.explain_loss(a_loss, model, x_test[:100])
 
-# %% tags=["plumbing"]
+# %% tags=["plumbing", "nbval-ignore-output"]
 print(str(explained).split(" Unexplained")[0])
 
 # %% tags=["check"]
@@ -234,7 +232,7 @@ WEIGHTS = (
 )
 figure, axes = plt.subplots(figsize=(6, 3.2))
 for name in (*WEIGHTS, "kl_averaged_of_20"):
-    beta = np.mean([run["explained"]["beta"] for run in RUNS[name]])
+    beta = RUNS[name][0]["explained"]["beta"]
     mean, half = interval(cost(name))
     colour = ORANGE if name.endswith("20") else BLUE
     axes.errorbar(beta, mean, yerr=half, fmt="o", color=colour)
@@ -266,7 +264,7 @@ vh.check(
 )
 
 # %% [markdown]
-# A factor of five hardly matters for two latent numbers. A twentieth, for twenty, is a catastrophe: every number strays a little from the prior, and twenty strayings add up.
+# For two latent numbers a fifth or the double hardly matters. For twenty, a twentieth is a catastrophe: every number strays a little from the prior, and twenty strayings add up.
 #
 # ## 7.2 Ask the model
 #
@@ -372,7 +370,7 @@ def show(name, parts=PARTS):
     picture = RESULTS / f"fault-{name}-seed0.png"
     if picture.exists():
         rows = np.asarray(Image.open(picture))
-        _, axes = plt.subplots(figsize=(6, 1.85))
+        _, axes = plt.subplots(figsize=(6, 1.85), dpi=80)
         axes.imshow(rows, cmap="gray", vmin=0, vmax=255)
         axes.set_yticks([14, 42, 70], ["samples", "test images", "decoded"])
         axes.set_xticks([])
@@ -428,7 +426,7 @@ def tools_of(name):
 #
 # A `mean` where a `sum` belongs, beside pixels that are summed: $\beta = 1/J$. Reported against [keras-molecules (issue 59)](https://github.com/maxhodak/keras-molecules/issues/59) and [grammarVAE (issue 2)](https://github.com/mkusner/grammarVAE/issues/2), whose author answers that it works better so. With $J = 2$ he may be right. With $J = 20$:
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples, test images and reconstructions. Reconstructions are sharp and right. Samples are digits broken to pieces."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Ten samples, ten test images and their reconstructions. Reconstructions are sharp and right. Samples are fragments of strokes, hardly a digit among them."}}
 show("kl_averaged_of_20")
 
 # %% [markdown]
@@ -438,7 +436,7 @@ show("kl_averaged_of_20")
 #
 # `KLD /= batch * 784` stood in PyTorch's example until 2018, beside a cross-entropy *averaged* over pixels. There it is right: the whole loss is $-\text{ELBO}/784$. Keep the line and sum the pixels, and the KL is all but switched off.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Reconstructions like those of the honest model. The ten samples are only sixes, zeros and eights."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Reconstructions like those of the honest model. The ten samples are sixes, zeros and eights only."}}
 show("kl_over_batch_and_pixels")
 
 # %% [markdown]
@@ -446,7 +444,7 @@ show("kl_over_batch_and_pixels")
 #
 # [PyTorch-VAE (issue 40)](https://github.com/AntixK/PyTorch-VAE/issues/40) weighed the KL by $M/N$, "for the minibatch". The factor $N/M$ of [chapter 1](01_theory.ipynb) multiplies the *whole* bound, so that a minibatch stands for the data set. On one term alone it is a weight.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Much as before: reconstructions as usual, samples of two or three kinds of digit."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Reconstructions like those of the honest model. The ten samples are sixes, zeros and eights only."}}
 show("minibatch_over_dataset")
 
 # %% [markdown]
@@ -454,7 +452,7 @@ show("minibatch_over_dataset")
 #
 # The other way round: [VAE-Torch (issue 11)](https://github.com/y0ast/VAE-Torch/issues/11), and [Keras's first example](https://github.com/keras-team/keras/pull/3220). The reconstruction weighs 1/784, and the cheapest code says nothing.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "All samples and all reconstructions are the same blurred oval."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "All samples and all reconstructions are the same blurred eight-like shape."}}
 show("pixels_averaged")
 
 # %% [markdown]
@@ -464,7 +462,7 @@ show("pixels_averaged")
 #
 # The later form of the same repository. It looks like nothing. But there the pixels are averaged: on digits $\beta = 0.00025 \cdot 784 = 0.2$. On its own images of $64 \cdot 64 \cdot 3$ values it is $3.07$, with a squared error for the pixels. Ask what a weight multiplies before you judge it.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples, and reconstructions in which a seven, a one, a zero and a nine can be read: like those of the honest model."}}
 show("small_constant_weight")
 
 # %% [markdown]
@@ -472,7 +470,7 @@ show("small_constant_weight")
 #
 # The KL of a Gaussian without its ½ ([a course](https://github.com/SupaeroDataScience/deep-learning/pull/6)), or counted twice, as by the regulariser of TensorFlow Probability's [tutorial (issue 1215)](https://github.com/tensorflow/probability/issues/1215): $\beta = 2$.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model, a little softer."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("half_dropped")
 
 # %% [markdown]
@@ -512,17 +510,17 @@ for logit in (10.0, 18.0):
 #
 # Images scaled for a GAN, the loss of a VAE: [a lesson](https://github.com/martinyanev94/generative-ai-projects) and [Lightning Bolts (issue 177)](https://github.com/Lightning-Universe/lightning-bolts/issues/177). The cross-entropy is $-x \log p - (1 - x) \log(1 - p)$. At $x = -1$ it is $\log p - 2 \log(1 - p)$: as $p$ goes to 0 it falls without end. So the loss goes below zero, and training becomes a race to ever larger logits. From logits it ends in NaN within the first epoch. Where probabilities are clipped, it "works":
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions in hard black and white: digits without any grey, some of them wrong."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are worn to a few thin white strokes on black, without any grey."}}
 show("pixels_around_zero_clipped")
 
 # %% [markdown]
-# Pictures of seeming certainty, and hundreds of nats lost: the model is sure of every pixel, also where it is wrong.
+# Black pays more than white, so the digits are worn to a few strokes. There is no grey: the model is sure of every pixel, also where it is wrong.
 #
 # ### Standardised pixels
 #
 # `Normalize(0.1307, 0.3081)` makes MNIST white 2.8 and black −0.4. The same race ([TensorFlow's models, issue 23](https://github.com/tensorflow/models/issues/23)).
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions in hard black and white, thicker than digits are."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions in hard black and white, with strokes thicker than those of the test images."}}
 show("standardised_clipped", parts=("pixels",))
 
 # %% [markdown]
@@ -560,17 +558,17 @@ vh.check(
 #
 # The encoder's second output is used as $\log\sigma$ where $z$ is drawn and as $\log\sigma^2$ in the KL: Keras's example of 2016 ([issue 3283](https://github.com/keras-team/keras/issues/3283)). The KL then belongs to another $\sigma$ than the noise.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("log_variance_as_log_std")
 
 # %% [markdown]
-# It costs nothing here: $\sqrt\sigma$ is dearer than it should be, by a little. The loss is no bound, and that is all.
+# It costs nothing here. A narrow code pays $-\frac12 \log\sigma$ where it should pay $-\log\sigma$: a KL that is too cheap, and so a loss that is no bound.
 #
 # ### σ forgotten
 #
 # `z = mean + noise`: every code is as wide as the prior.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are blurred; sevens and nines look alike."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Nearly all samples are threes, eights and nines, more blurred than those of the honest model."}}
 show("noise_of_fixed_scale")
 
 # %% [markdown]
@@ -578,10 +576,10 @@ show("noise_of_fixed_scale")
 #
 # Keras's example drew its noise with a standard deviation of 0.01 until [October 2016](https://github.com/keras-team/keras/pull/4211). Others forget the noise.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions as sharp as those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions a little sharper than those of the honest model."}}
 show("small_noise")
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions as sharp as those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions a little sharper than those of the honest model."}}
 show("no_noise")
 
 # %% [markdown]
@@ -621,13 +619,13 @@ vh.check("J = 20: above log p(x) by", above, 1, relation=">")
 #
 # In S2, and once in [TensorflowProjects](https://github.com/shekkizh/TensorflowProjects/pull/1). On $\mu$, three quarters of the plane hold no code, and the decoder learns nothing there. On $\log\sigma^2$, no code is sharper than the prior. [Section 6.2](06_case_studies.ipynb) has the reason in nats.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples: most are the same blurred shape. Reconstructions are soft."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Seven of ten samples are a thick, hard zero; the reconstructions are blurred threes, eights, a one and a zero."}}
 show("relu_on_mean")
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are soft digits."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Nearly all samples are threes and nines, more blurred than those of the honest model."}}
 show("relu_on_log_variance")
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples are nearly all the same blurred nine. Reconstructions are a nine, a one or a zero."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "All ten samples are nearly the same blurred three or eight, and so are most reconstructions."}}
 show("relu_on_both")
 
 # %% [markdown]
@@ -635,7 +633,7 @@ show("relu_on_both")
 #
 # A dense layer acts on the last axis. On an image of shape $(28, 28, 1)$ that is the channel: without `Flatten` each pixel passes through a network of its own (S0). It trains without a complaint.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples are grey noise, reconstructions an even grey."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples are even grey noise, reconstructions an even dark grey."}}
 show("not_flattened")
 
 # %% [markdown]
@@ -645,13 +643,13 @@ show("not_flattened")
 #
 # It divides by the spread of the minibatch in training, and by a running mean afterwards. Behind each hidden layer, with Keras's momentum of 0.99:
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions, a little sharper than those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, a little sharper than those of the honest model."}}
 show("batch_normalised")
 
 # %% [markdown]
 # A gain of five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running mean: with a momentum of 0.9999, 6,000 steps are not enough for it, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are washed out: soft grey clouds in which digits can be guessed."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are nearly all the same faint eight-like cloud."}}
 show("slow_batch_normalised")
 
 # %% [markdown]
@@ -659,7 +657,7 @@ show("slow_batch_normalised")
 #
 # `training=True` written into the call (S2 draws its test pictures so), or `model.eval()` forgotten. Every image has another code each time. The cost here is that of the bound: $\log p_\theta(x)$ of a decoder that changes from call to call is not one number.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions with ragged edges."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred samples and reconstructions, much like those of an honest model with dropout."}}
 show("dropout_left_on")
 
 # %% [markdown]
@@ -669,7 +667,7 @@ show("dropout_left_on")
 #
 # Keras's [example](https://keras.io/examples/generative/vae/) trains on all 70,000 images. So do the pictures of many papers.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("test_images_in_training")
 
 # %% [markdown]
@@ -679,7 +677,7 @@ show("test_images_in_training")
 #
 # The importance-weighted bound ([section 14.1](14_importance_weighting.ipynb)) weighs good draws more. [PyTorch-VAE's version](https://github.com/AntixK/PyTorch-VAE/issues/34) takes the softmax of the *loss*, so the worst draw weighs most.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("importance_weights_upside_down")
 
 # %% [markdown]
@@ -689,7 +687,7 @@ show("importance_weights_upside_down")
 #
 # A sum over images in place of a mean makes every gradient $M$ times as long. `explain_loss` says "summed over images".
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions like those of the honest model."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("summed_over_batch")
 
 # %% tags=["plumbing", "exact"]
@@ -706,7 +704,7 @@ show("summed_over_batch_sgd")
 # - `stop_gradient` on $z$, as PyTorch's `sample()` does where `rsample()` belongs;
 # - half of the training images mirrored, by a recipe for photographs.
 
-# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples, test images and reconstructions: samples include mirrored digits, reconstructions are as usual."}}
+# %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Ten samples, fragments of digits of which some are mirrored; ten test images; their reconstructions, sharp and right."}}
 show("half_mirrored")
 
 # %% tags=["plumbing", "exact"]
@@ -725,7 +723,7 @@ for name, words in (
 vh.table(["planted", "cost, nats", "check-up", "the loss"], rows, digits=1)
 
 # %% [markdown]
-# The first two show as what they lead to, a collapse; their cause shows nowhere, since the *value* of the loss is right where the tools look. The third shows as nothing at all. Bounds, codes and samples of such a model are healthy. Only a look at the samples tells: some digits are mirrored. Look at samples.
+# The first two show as what they lead to, a collapse; their cause shows nowhere, since the *value* of the loss is right where the tools look. The third shows as nothing at all: bound and codes of such a model are those of a healthy one. Only the eye finds it, in the samples. Look at your samples.
 #
 # ## 7.9 What the five write-ups got wrong
 #

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
+from docutils import nodes
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +21,7 @@ import check  # noqa: E402
 import execute  # noqa: E402
 import set_repository  # noqa: E402
 from book_extension import film_to_gif, read_chapter  # noqa: E402
-from book_math import mathml, plain_text  # noqa: E402
+from book_math import keep_signs, mathml, plain_text  # noqa: E402
 from book_terms import pattern_for, read_glossary  # noqa: E402
 from book_weight import purge  # noqa: E402
 
@@ -267,6 +268,16 @@ def test_formulas_can_be_said_in_a_line():
     assert plain_text(r"\frac{y}{1 - y}, \sqrt{n}") == "y/(1−y), √(n)"
     assert plain_text(r"\mathbb{E}[(z - \mu)^3] / \sigma_j^2 < 1") == "𝔼[(z − μ)^3]/σ_j^2 < 1"
     assert plain_text(r"\mathbb E[\log \frac1k \sum_i w_i]") == "𝔼[log 1/k∑_i w_i]"
+
+
+def test_the_sign_behind_a_formula_stays_with_it():
+    formulas = [nodes.math("", tex) for tex in ("x", "y", "z")]
+    between = [nodes.Text("), and "), nodes.Text(" or ")]
+    document = nodes.paragraph("", "", formulas[0], between[0], formulas[1], between[1], formulas[2], nodes.Text("."))
+    keep_signs(None, document, "page")
+    assert document.astext() == "x), and y or z."
+    assert [node.astext() for node in document.findall(nodes.inline)] == ["x),", "z."]
+    assert len(list(document.findall(nodes.math))) == 3
 
 
 def test_a_formula_nobody_can_read_stops_the_build():

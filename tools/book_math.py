@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from docutils import nodes
 from math_core import LatexError, LatexToMathML
 
+SIGNS = re.compile(r"[.,;:!?)’”]+")  # that end what stands before them
 TAG = re.compile(r"\\tag\{([^}]*)\}")
 # A wide tilde stretches in one browser and not in the next.
 CONVERTER = LatexToMathML(macros={"widetilde": r"\tilde{#1}"}, fancy_error=False)
@@ -85,6 +86,18 @@ def _visit_block(self, node) -> None:
     raise nodes.SkipNode
 
 
+def keep_signs(app, doctree, docname) -> None:
+    """Holds the full stop or comma behind a formula to it: a browser may break the line between the two."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, place = formula.parent, formula.parent.index(formula)
+        after = parent[place + 1] if place + 1 < len(parent) else None
+        signs = SIGNS.match(after) if isinstance(after, nodes.Text) else None
+        if signs:
+            together = nodes.inline("", "", formula, nodes.Text(signs[0]), classes=["unbroken"])
+            parent[place : place + 2] = [together, nodes.Text(after[signs.end() :])]
+
+
 def setup(app):
+    app.connect("doctree-resolved", keep_signs)
     app.add_html_math_renderer("mathml", (_visit_inline, None), (_visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
