@@ -82,6 +82,16 @@ def kl_averaged(model, x):
     return over_pixels(pixels) + tf.reduce_mean(kl, axis=1)
 
 
+def kl_twentieth(model, x):
+    pixels, kl = terms(model, x)
+    return over_pixels(pixels) + tf.reduce_sum(kl, axis=1) / 20
+
+
+def kl_fifth(model, x):
+    pixels, kl = terms(model, x)
+    return over_pixels(pixels) + tf.reduce_sum(kl, axis=1) / 5
+
+
 def kl_over_batch_and_pixels(model, x):
     pixels, kl = terms(model, x)
     kl = tf.reduce_sum(kl) / (100 * 784)
@@ -269,9 +279,12 @@ def batch_normalised(seed):
     return dense_with(seed, [layers.BatchNormalization])  # momentum 0.99
 
 
+def slow_normalisation():
+    return layers.BatchNormalization(momentum=0.9999)
+
+
 def slow_batch_normalised(seed):
-    slow = lambda: layers.BatchNormalization(momentum=0.9999)  # noqa: E731
-    return dense_with(seed, [slow])
+    return dense_with(seed, [slow_normalisation])
 
 
 @keras.saving.register_keras_serializable(package="faults")
@@ -347,6 +360,8 @@ EXHIBITS = {
     # the weight of the KL
     "kl_averaged": Exhibit(kl_averaged),
     "kl_averaged_of_20": Exhibit(kl_averaged, build=dense_of_20, against="honest_of_20"),
+    "kl_twentieth": Exhibit(kl_twentieth),
+    "kl_fifth_of_20": Exhibit(kl_fifth, build=dense_of_20, against="honest_of_20"),
     "kl_over_batch_and_pixels": Exhibit(kl_over_batch_and_pixels),
     "pixels_averaged": Exhibit(pixels_averaged),
     "small_constant_weight": Exhibit(small_constant_weight),

@@ -20,6 +20,9 @@ class Riddle(NamedTuple):
     test: np.ndarray
     loss: object
 
+    def __repr__(self) -> str:
+        return "a riddle: .model, .train, .test and .loss"
+
 
 def other_direction(model, x):
     mean, log_variance = faults.encode(model, x)

@@ -67,7 +67,7 @@ class Checkup:
             (f.level, f"{f.name}: {f.measured}", f"{f.expected}: {f.why}", f"{f.advice} {f.section}") for f in worse
         ]
         fine = ", ".join(finding.name for finding in self.findings if finding.level == "ok")
-        return f"{table(['level', 'finding', 'expected', 'what to do'], rows)}\n\nFound in order: {fine}."
+        return f"{table(['level', 'finding', 'what to do', 'expected'], rows)}\n\nNothing wrong with: {fine}."
 
     def _worst_first(self) -> list[Finding]:
         return sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))

@@ -272,7 +272,8 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
     slip = next((name for name, found in slips.items() if found), None)
     pixels = int(np.prod(model.image_shape))
     weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
-    sentence = f"β = {beta:.4g}" + (f": {words}." if slip not in ("no_kl", "squared_error") else ".")
+    silent = slip in ("no_kl", "squared_error") or (slip and weight == "elbo")
+    sentence = f"β = {beta:.4g}." if silent else f"β = {beta:.4g}: {words}."
     if slip:
         sentence += f" {_SLIPS[slip][0].upper()}{_SLIPS[slip][1:]}."
     if slip == "squared_error":
@@ -312,7 +313,7 @@ def _averages(scale: float, half_to_whole: float, pixels: int, n: int) -> str:
     summed = abs(half_to_whole - 0.5) < 0.1  # half the images, half the loss
     per_image, images = (scale / n, "summed") if summed else (scale, "averaged")
     each = f"averaged over the {pixels} values of an image" if _near(per_image, 1 / pixels) else "summed over pixels"
-    factor = "" if _near(per_image, 1) or _near(per_image, 1 / pixels) else f"{per_image:.4g} times "
+    factor = f"{per_image:.4g} times " if each[0] == "s" and not _near(per_image, 1) else ""
     return f"Its reconstruction is {factor}{each} and {images} over images."
 
 

@@ -19,7 +19,6 @@ from .model import VAE
 
 _MOST = 10_000  # images of a set that are looked at
 _USED = 0.01  # variance of the means from which on a latent dimension counts as used (Burda et al. 2016)
-_CERTAIN = 16.6  # from this logit on, a sigmoid in float32 is exactly 1
 
 
 class _Pass(NamedTuple):
@@ -195,7 +194,8 @@ class Symptoms:
         return None if self.is_gaussian else float(np.mean((outputs >= 0) & (outputs <= 1)))
 
     def saturated(self) -> float | None:
-        return None if self.is_gaussian else float(np.mean(self.tested.outputs > _CERTAIN))
+        """The share of pixels whose sigmoid is exactly 1 in float32, as it is from a logit of 16.6 on."""
+        return None if self.is_gaussian else float(np.mean(self.tested.outputs > 16.6))
 
     def pixel_scale(self) -> float | None:
         return float(np.mean(self.tested.spread)) if self.is_gaussian else None
