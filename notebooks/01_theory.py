@@ -994,7 +994,7 @@ plt.show()
 # %% [markdown]
 # Square boxes are computed, round ones drawn at random. A gradient flows backwards through computation only. After the trick nothing random stands between $\phi$ and $f$: the noise comes in from the side.
 #
-# Which distributions have such a $g$? The paper lists three families, and for the gamma, beta and Dirichlet an implicit form does without a formula; a **discrete** sample jumps, so it has none: all on [the page on families of noise](13_families_of_noise.ipynb).
+# Which distributions have such a $g$? The paper lists three families, and for the gamma, beta and Dirichlet an implicit form does without a formula; a **discrete** sample jumps, so no gradient flows through it: all on [the page on families of noise](13_families_of_noise.ipynb).
 
 # %% [markdown]
 # ## 1.5 Two estimators, the minibatch, and one sample

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 3. The convolutional autoencoder, and its exact likelihood
 #
-# **Built as published, the best-known tutorial's network lands beside the published bound: −156.5 nats here, −156.8 and −155.9 there. The exact $\log p(x)$ lies about seven nats higher, because the encoder looks in the wrong place.**
+# **Built as published, the best-known tutorial's network lands beside the published bound: −156.5 nats here, −156.8 there. The exact $\log p(x)$ lies six to seven nats higher, because the encoder looks in the wrong place.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -85,7 +85,7 @@ corner.axis("off")
 plt.show()
 
 # %% [markdown]
-# A test image, a two, in a plane of two latent numbers. The dark blob is where its $z$ lies, given the decoder. The ellipse is where the encoder looks, out to two standard deviations. They hardly touch, and the bound pays eight to nine nats for it. This network is stored, and is called S4 below. In section 3.7 you make such pictures of the network that you train here.
+# A test image, a two, in a plane of two latent numbers. The dark blob is where its $z$ lies, given the decoder. The ellipse is where the encoder looks, out to two standard deviations. They hardly touch, and the bound pays about nine nats for it (the title rounds). This network is stored, and is called “S4 long” below. In section 3.7 you make such pictures of the network that you train here.
 #
 # **What you will be able to do**
 #
@@ -96,7 +96,7 @@ plt.show()
 # - compute $\log p(x)$ exactly in two dimensions, and see where the gap below it comes from;
 # - read a table of results without comparing what cannot be compared.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to nine minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to twelve minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
 #
 # The tutorial is "Convolutional Variational Autoencoder" in TensorFlow's documentation, system S1 of this book. You rebuild it as published: the same network, data, loss, optimiser and schedule. Then you ask what its figure means.
 #
@@ -143,7 +143,7 @@ def show_rows(rows, width=6.5):
 show_rows(versions)
 
 # %% [markdown]
-# The inside of a stroke is nearly always white; the coins matter on its edges. A pixel with grey level $g$ comes out differently in two draws with probability $2g(1-g)$. Its coin has an entropy of $-g\log g - (1-g)\log(1-g)$ nats, and no model can predict it better.
+# The inside of a stroke is nearly always white; the coins matter on its edges. A pixel with grey level $g$ comes out differently in two draws with probability $2g(1-g)$. Its coin has an entropy of $-g\log g - (1-g)\log(1-g)$ nats; on average no model can describe it with less.
 
 # %% tags=["check"]
 first, second = (
@@ -165,11 +165,11 @@ vh.check(
 )
 
 # %% [markdown]
-# So a model of fixed or dynamic digits pays for these coins in every image. A threshold takes them out: thresholded digits are easier to describe. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Where it speaks of the literature, it slips: "dynamic binarisation of Larochelle's MNIST" cannot be, since Larochelle's file holds one draw of the coins and is *fixed*.
+# So a model pays for these coins in every image, be it in grey levels (the ceiling of chapter 2), fixed or dynamic. A threshold takes them out: thresholded digits are easier to describe, though the models of section 3.9 gain only a few nats by it. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Where it speaks of the literature, it slips: "dynamic binarisation of Larochelle's MNIST" cannot be, since Larochelle's file holds one draw of the coins and is *fixed*.
 #
 # ## 3.2 Two convolutional networks
 #
-# A dense layer has a weight for every pair of a pixel and a unit. It does not know that neighbouring pixels belong together, nor that a stroke is a stroke wherever it stands. A **convolution** has a small kernel, here 3 × 3, and slides it over the image: the same few weights everywhere. With a **stride** of 2 the kernel moves two pixels at a time, so the picture shrinks by half. This is the tutorial's encoder.
+# A dense layer has a weight for every pair of a pixel and a unit. It does not know that neighbouring pixels belong together, nor that a stroke is a stroke wherever it stands. A **convolution** has a small kernel, here 3 × 3, and slides it over the image: the same few weights everywhere. A layer has many kernels, here 32 and then 64, and each makes one *channel* of its output. With a **stride** of 2 the kernel moves two pixels at a time, so the picture shrinks by half. This is the tutorial's encoder.
 
 # %%
 latent_dim = 2  # J
@@ -235,7 +235,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The rounding hides something: pixel 27, the last row and the last column, is never looked at. No change there reaches the output, so the gradient must be zero. Does it matter? MNIST's digits sit in the middle; about one test image in a hundred has ink there. On other data it may be more.
+# The rounding hides something: pixel 27 of each row and column, the image's last column and last row, is never looked at. No change there reaches the output, so the gradient must be zero. Does it matter? MNIST's digits sit in the middle; about one test image in a hundred has ink there. On other data it may be more.
 
 # %% tags=["check"]
 x = tf.Variable(vh.binarize(images.test[:16], "none"))
@@ -268,7 +268,7 @@ def stamp(row, kernel, stride=2):
 
 row, kernel = np.array([1.0, 2.0, -1.0, 3.0]), np.array([0.5, 1.0, 0.25])
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Bars at eight output places. Each of the four inputs 1, 2, −1 and 3 has a colour and leaves three bars: half its value, its value, a quarter of it. Where two stamps meet, at the places 2, 4 and 6, the bars stand on each other. Black dots mark the sums 0.5, 1, 1.25, 2, 0, −1, 1.25 and 3."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Bars at eight output places. Each of the four inputs 1, 2, −1 and 3 has a colour and leaves three bars, the last one two: half its value, its value, a quarter of it. Where two stamps meet, at the places 2, 4 and 6, the bars stand on each other. Black dots mark the sums 0.5, 1, 1.25, 2, 0, −1, 1.25 and 3."}}
 figure, axes = plt.subplots(figsize=(6, 2.7))
 colors = (BLUE, "#E69F00", GREEN, "#CC79A7")
 base = {1: np.zeros(8), -1: np.zeros(8)}  # positive, negative parts
@@ -303,7 +303,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Four numbers became eight. With `padding="same"` the size doubles exactly, and so the tutorial's decoder goes 7 → 14 → 28. Its first layer is dense and makes a small picture of 7 × 7 pixels with 32 channels out of the $J = 2$ latent numbers. A last layer with stride 1 keeps the size and turns 32 channels into one logit a pixel.
+# Four stamps of three, two places apart, reach nine places. With `padding="same"` the last is cut off: the size doubles exactly, and so the tutorial's decoder goes 7 → 14 → 28. Its first layer is dense and makes a small picture of 7 × 7 pixels with 32 channels out of the $J = 2$ latent numbers. A last layer with stride 1 keeps the size and turns 32 channels into one logit a pixel.
 
 # %%
 decoder = keras.Sequential(
@@ -385,9 +385,9 @@ vh.check("and the decoder", model.decoder(z), decoder(z), atol=1e-5)
 # %% [markdown]
 # ## 3.3 What batch normalisation would do
 #
-# Most convolutional networks since 2015 have it. In training, each layer's outputs are shifted and scaled by the mean and the variance *of the minibatch*. At test time running averages take their place. The tutorial leaves it out; some deep VAEs are built on it ([Sønderby et al. 2016; Vahdat & Kautz 2020](../book/bibliography.md)).
+# Many convolutional networks have it. In training, each layer's outputs are shifted and scaled by the mean and the variance *of the minibatch*. At test time running averages take their place. The tutorial leaves it out; some deep VAEs are built on it ([Sønderby et al. 2016; Vahdat & Kautz 2020](../book/bibliography.md)).
 #
-# The bound is a number that belongs to one image. With batch normalisation, what the network says about an image depends on the other images in its batch. See it: train such a network for 300 steps, and one without. Then compute the bound of one image, as in training, in the company of 31 others, with *the same noise* each time.
+# The bound is a number that belongs to one image. With batch normalisation, what the network says about an image depends on the other images in its batch. See it: train two such networks for 300 steps, which differ in one number, and one without. Then compute the bound of one image, as in training, in the company of 31 others, with *the same noise* each time. (`vh.sgvb_a` is the bound from one draw, section 3.4; `using` fixes the noise and the mode.)
 
 
 # %% tags=["plumbing"]
@@ -468,9 +468,9 @@ vh.check(
 )
 
 # %% [markdown]
-# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of.
+# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. That most of the scattered points lie higher is this image: over 3,200 images the networks are level in training mode, as the next table shows.
 #
-# At test time the running averages step in, and the network that is tested is not the one that was trained. How much does that cost? The row "99%" has Keras's default: its averages keep 99% of their value at each step. The row "90%" has averages that keep 90%.
+# At test time the running averages step in, and the network that is tested is not the one that was trained. How much does that cost? The row "99%", the network of the figure, has Keras's default: its averages keep 99% of their value at each step. The row "90%" has averages that keep 90%.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 as_trained = {}
@@ -654,7 +654,7 @@ show_rows(
 # %% [markdown]
 # Zeros and ones survive. Many others come back as another digit: the fours as nines, the fives as something between three and eight. Grey marks what the point $z$ does not determine. Section 3.7 shows that the decoder is not alone to blame.
 #
-# **The plane.** Decode a 20 × 20 grid of points. Steps of equal size would spend most pictures on regions where the prior hardly ever goes. So take equal steps in probability: 20 points where the normal distribution has passed between 5% and 95%, its *quantiles*.
+# **The plane.** Decode a 20 × 20 grid of points. Equal steps from −3 to 3 would spend most pictures where the prior seldom goes. So take equal steps in probability: 20 points where the normal distribution has passed between 5% and 95%, its *quantiles*.
 
 # %%
 shares = np.linspace(0.05, 0.95, 20)
@@ -760,7 +760,7 @@ vh.check(
 )
 
 # %% [markdown]
-# This is $\log p(x)$ with no bound and no sampling. Hold two usual figures against it: the ELBO, and [importance sampling](14_importance_weighting.ipynb) with 500 draws from the encoder's Gaussian.
+# This is $\log p(x)$ with no bound and no sampling. Hold two usual figures against it: the ELBO, and [importance sampling](14_importance_weighting.ipynb) with 500 draws from the encoder's Gaussian. These 300 images are easier than the average: the ELBO of all 10,000 is −156.5 nats.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 bound = np.mean([vh.elbo(model, x, samples=20, seed=s) for s in range(5)])
@@ -793,7 +793,7 @@ vh.check(
 vh.check("and badly for some image", missed.max(), 10, relation=">")
 
 # %% [markdown]
-# That importance sampling falls short may surprise you: it is the field's standard. To see what went wrong, look at the gap between $\log p(x)$ and the ELBO. It is the KL divergence from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$ ([chapter 1](01_theory.ipynb)). On the grid you have both: the posterior is the terms of the sum, normalised.
+# Importance sampling is the field's standard, and it falls short. To see why, look at the gap between $\log p(x)$ and the ELBO. It is the KL divergence from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$ ([chapter 1](01_theory.ipynb)). On the grid you have both: the posterior is the terms of the sum, normalised. (`log_q` below is already averaged over $q$.)
 
 # %%
 log_posterior = tf.constant(log_joint - exact[:, None, None])
@@ -827,7 +827,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So the gap has a shape, and you can look at it: four images, from the one with the median gap to the one with the largest of the 300.
+# Look at the gap: four images, from the median gap to the largest of the 300.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Four panels, each with a small dark blob, the true posterior, a blue ellipse, the encoder, and the image in a corner. In the first the ellipse covers one end of the blob; in the others it lies beside it, in the last about a unit away."}}
 chosen = np.argsort(gap)[[150, 225, 270, 299]]
@@ -852,9 +852,9 @@ figure.supylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it.
+# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it. Half of the gaps are smaller than the first one, 3.6 nats; the large ones bring the mean to 7.3.
 #
-# How much of the gap is which? Give each image its *own* best Gaussian with independent coordinates: start at the mean and the spread of its true posterior, and improve $\mu$ and $\sigma$ by gradient descent on the same divergence. What is left bounds the price of the Gaussian family from above, the **approximation gap**. The rest is the price of having one encoder for all images, the **amortisation gap** ([Cremer, Li & Duvenaud 2018](../book/bibliography.md)).
+# How much of the gap is the family's fault, and how much the encoder's? Give each image its *own* best Gaussian with independent coordinates: start at the mean and the spread of its true posterior, and improve $\mu$ and $\sigma$ by gradient descent on the same divergence. What is left is the price of the Gaussian family, the **approximation gap**, or a little more if the descent stops short. The rest is the price of having one encoder for all images, the **amortisation gap** ([Cremer, Li & Duvenaud 2018](../book/bibliography.md)).
 
 # %% tags=["plumbing"]
 posterior = np.exp(log_posterior)  # [images, z₂, z₁]
@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is nearly as large: 6.4 nats against 7.3. So for this network, after ten epochs, unfamiliar images explain little.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is nearly as large: 6.4 nats against 7.3. So for this network, after ten epochs, unfamiliar images explain little. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")
@@ -971,10 +971,12 @@ vh.check(
 # %% [markdown]
 # These proposals were found with the help of the grid. This is a diagnosis, not a method for $J = 20$.
 #
-# ## 3.8 Two pages that go on from here
+# ## 3.8 Pages that go on from here
 #
-# - **A second recipe.** S4 makes $\sigma$ by softplus and takes the KL term in closed form; after ten epochs it is level with S1, −156.5 nats against −156.8, and forty more epochs take it to −149.9 ([the page on the second recipe](22_second_recipe.ipynb), with two guards that fail in float32).
-# - **More latent numbers.** From $J = 2$ to $J = 20$ the bound rises from −156.6 to −87.1 nats and then stands still, while samples from the prior get worse, not better ([the page on other data and other codes](21_next_steps.ipynb), which also takes the network to clothes and photographs).
+# S0 and S4 are two of this book's five systems; section 3.9 compares them all.
+#
+# - **A second recipe.** S4 makes $\sigma$ by softplus and takes the KL term in closed form; after ten epochs it is level with S1, −156.5 nats against −156.8, and forty more epochs take it to −149.9 ([the page on the second recipe](22_second_recipe.ipynb)).
+# - **More latent numbers.** From $J = 2$ to $J = 20$ the bound rises from −156.6 (one seed of S1) to −87.1 nats and then stands still, while samples from the prior get worse, not better ([the page on other data and other codes](21_next_steps.ipynb), which also takes the network to clothes and photographs).
 # - **Fresh coins.** Coins that are thrown anew bring S0's bound three nats nearer to $\log p(x)$ and leave $\log p(x)$ where it was ([the same page](21_next_steps.ipynb) measures what encoder and decoder each gain).
 #
 # ## 3.9 The scoreboard
@@ -1038,11 +1040,11 @@ axes[-1].set(xlabel="nats per test image", xlim=(-169, -127))
 plt.show()
 
 # %% [markdown]
-# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S0, S3 and S4 quote training images, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
+# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S3 and S4 quote training images, S0 prints them only as it trains, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
 #
 # **Compare within a panel.** One network, not a weight changed, moves by four to seven nats when only the version of the test images changes ([the page on other data](21_next_steps.ipynb) has the table).
 #
-# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by more than the seeds can explain. With fresh coins S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model. Whoever reports one number should say which question it answers.
+# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by more than the seeds can explain. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model. Whoever reports one number should say which question it answers.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "S2 less S0 in nats with 95% intervals, four versions of the data from top to bottom. Bound: ahead by 0.8 on grey levels, 1.7 on thresholded and on fixed digits, behind by 0.7 on dynamic ones. Exact likelihood: behind by 1.2, 1.5, 0.6 and 0.7. Only on thresholded digits do both intervals exclude zero, on opposite sides; on grey levels that of the likelihood and on fixed digits that of the bound does too."}}
 differences = {}
@@ -1103,7 +1105,7 @@ vh.check(
 )
 
 # %% [markdown]
-# **Trust the exact column.** In every stored run, 500 draws from the encoder fall short of the exact value by more than a nat. The table below gives the exact $\log p(x)$ of each system; read it down a column.
+# **Trust the exact value.** In every stored run, 500 draws from the encoder fall short of the exact value by more than a nat. The table below gives the exact $\log p(x)$ of each system; read it down a column.
 
 # %% tags=["plumbing", "exact"]
 vh.table(
@@ -1142,7 +1144,15 @@ fold += " bound, weights, seconds and published figures</summary>\n\n"
 Markdown(f"{fold}{whole}\n</details>")
 
 # %% [markdown]
-# > **Note.** Limits of this comparison. *Recipes, not architectures*: S0 and S4 differ in weights, minibatch, step size and in how $\sigma$ is made, besides the layers. *Versions*: only *fixed* and *dynamic* test images have the same distribution and may be compared with each other. *Seeds*: ± and the bars are 95% intervals over three seeds, 4.3 standard errors; S4 long has one seed and says nothing about differences of a nat. *Images*: the gap below $\log p(x)$ was measured on the first 1,000 or 2,000 test images of most rows and added to the bound of all. *Seconds* were measured once for each system, on grey levels and two quiet cores. `make scoreboard` makes the table from stored results, and `python experiments/run.py` what is missing.
+# > **Note.** Limits of this comparison:
+# >
+# > - *Recipes, not architectures*: S0 and S4 differ in weights, minibatch, step size and in how $\sigma$ is made, besides the layers.
+# > - *Versions*: only *fixed* and *dynamic* test images have the same distribution and may be compared with each other.
+# > - *Seeds*: ± and the bars are 95% intervals over three seeds, 4.3 standard errors. S4 long has one seed and says nothing about differences of a nat.
+# > - *Images*: the gap below $\log p(x)$ was measured on the first 1,000 or 2,000 test images of most rows and added to the bound of all.
+# > - *Seconds* were measured once for each system, on grey levels and two quiet cores.
+# >
+# > `make scoreboard` makes the table from stored results; `python experiments/run.py` computes what is missing.
 
 # %% [markdown]
 # ## What we measured
@@ -1226,7 +1236,7 @@ for second, sees in (("valid", False), ("same", True)):
 # </details>
 
 # %% [markdown] tags=["exercise"]
-# **3. What an average remembers** (10 min, by code). Keras's batch normalisation starts its running averages at mean 0 and variance 1. With momentum $m$, each step keeps the share $m$ of the old value. How much weight does the start still have after some steps? And how old, on average, is what the running average holds? Explain section 3.3's table with it.
+# **3. What an average remembers** (10 min, by code). Keras's batch normalisation starts its running averages at mean 0 and variance 1. With momentum $m$, each step keeps the share $m$ of the old value. How much weight does the start still have after some steps? And how old, on average, is what the running average holds? Which of the two explains section 3.3's table?
 
 
 # %% tags=["exercise", "exact"]
@@ -1245,7 +1255,9 @@ print("yours:", weight_of_start(0.99, 300), "expected: 0.0490")
 # return momentum**steps
 # ```
 #
-# With 0.99 the start still has 4.9% after 300 steps, with 0.9 it has $2 \cdot 10^{-14}$. What was seen $k$ steps ago has the weight $(1 - m)\,m^k$, so the average age is about $m/(1 - m)$: 99 steps with 0.99, nine steps with 0.9. In 300 steps of training the weights change much within a hundred steps. The averages then describe a network that no longer exists. After ten thousand steps with settled weights the same momentum would do little harm.
+# With 0.99 the start still has 4.9% after 300 steps, with 0.9 it has $2 \cdot 10^{-14}$. What was seen $k$ steps ago has the weight $(1 - m)\,m^k$, so the average age is about $m/(1 - m)$: 99 steps with 0.99, nine steps with 0.9. The cell below checks the share and the age for 0.99.
+#
+# The start explains the table. 4.9% looks little, but the start is a variance of 1, so after 300 steps no running variance can be below 0.049. In some layers the true one is far smaller, and the start swamps it. Take the start out of the averages, $(\text{average} - 0.049 \cdot \text{start}) / (1 - 0.049)$, and nearly all that was lost comes back; the age costs the little that is left. After 1,000 steps the start's share would be $0.99^{1000} \approx 4 \cdot 10^{-5}$.
 #
 # </details>
 
@@ -1325,7 +1337,7 @@ del logits, log_px_z
 # <details>
 # <summary>Solution</summary>
 #
-# *Which version?* −140.5 is what S2 has on thresholded digits, −147.1 what S0 has on fixed coins. On the same version, S2 is 1.7 nats ahead of S0 by the bound, on either. The other five nats are the data set. *Bound or likelihood?* By the exact $\log p(x)$ S2 is behind on both versions, on thresholded digits by 1.5 nats. *How many seeds?* With three each, the interval of the difference on fixed coins reaches from 0.8 to 2.6 nats for the bound, and does not tell the sign for the likelihood. So what is left is a better pair of networks by a nat or two, with a decoder that is no better.
+# *Which version?* −140.5 is what S2 has on thresholded digits, −147.1 what S0 has on fixed coins. On the same version, S2 is 1.7 nats ahead of S0 by the bound, on either. The other five nats are the data set. *Bound or likelihood?* By the exact $\log p(x)$ S2 is behind on both versions, on thresholded digits by 1.5 nats. *How many seeds?* With three each, the interval of the difference on fixed coins reaches from 0.9 to 2.6 nats for the bound, and does not tell the sign for the likelihood. So what is left is a better pair of networks by a nat or two, with a decoder that is no better.
 #
 # </details>
 

@@ -689,7 +689,7 @@ show("not_flattened")
 show("batch_normalised")
 
 # %% [markdown]
-# A gain of five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running average: with a momentum of 0.9999, 6,000 steps are not enough for it, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
+# A gain of five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running average: with a momentum of 0.9999, after 6,000 steps more than half of it is still its starting value, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are nearly all the same faint eight-like cloud."}}
 show("slow_batch_normalised")

@@ -17,7 +17,7 @@
 #
 # This page adds the exact case to [chapter 1](01_theory.ipynb): one model in which the posterior, the bound, its gap and the best possible fit are all formulas.
 #
-# **In probabilistic PCA, the VAE with a linear decoder, a diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing once the latent axes are rotated. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.01 nats, and the rotation without a gap.
+# **In probabilistic PCA, the VAE with a linear decoder, the best diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing once the latent axes are rotated. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.001 nats, and the rotation without a gap.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -113,7 +113,7 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Left: the diagonal $q$ of a VAE cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and a little too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
+# Left: the best diagonal $q$ cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and a little too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
 #
 # **What you will be able to do**
 #
@@ -133,12 +133,11 @@ plt.show()
 # $$
 # \begin{aligned}
 # p(z) &= \mathcal{N}(0, I), \\
-# p_\theta(x \mid z) &= \mathcal{N}(m + W z, s^2 I), \\
-# \theta &= (W, m, s).
+# p_\theta(x \mid z) &= \mathcal{N}(m + W z, s^2 I).
 # \end{aligned} \tag{12.1}
 # $$
 #
-# $W$ is a $D \times J$ matrix, $m$ the mean of the data, $s$ the standard deviation of the pixel noise. $D$ is the number of pixels, $J$ that of latent variables.
+# The parameters $\theta$ are $W$, $m$ and $s$: $W$ is a $D \times J$ matrix, $m$ the mean of $x$, $s$ the standard deviation of the pixel noise. $D$ is the number of pixels, $J$ that of latent variables.
 #
 # **The marginal.** $x = m + W z + s \varepsilon$ with independent standard Gaussians $z$ and $\varepsilon$ is a linear map of Gaussians, so it is Gaussian. Its mean is $m$. Its covariance is
 # $\mathbb{E}[(Wz + s\varepsilon)(Wz + s\varepsilon)^\top] = W W^\top + s^2 I$, since $\mathbb{E}[z z^\top] = I$ and the cross terms vanish:
@@ -217,9 +216,9 @@ vh.check(
 #
 # $$
 # \begin{aligned}
-# \log p_\theta(z \mid x)
-# &= -\frac{1}{2} z^\top z - \frac{1}{2 s^2} (x - m - W z)^\top (x - m - W z) + \text{const} \\
-# &= -\frac{1}{2} z^\top \left( I + \frac{W^\top W}{s^2} \right) z + z^\top \frac{W^\top (x - m)}{s^2} + \text{const}.
+# & -\frac{1}{2} z^\top z - \frac{1}{2 s^2} \lVert x - m - W z \rVert^2 \\
+# & \quad = -\frac{1}{2} z^\top \left( I + \frac{W^\top W}{s^2} \right) z \\
+# & \qquad + z^\top \frac{W^\top (x - m)}{s^2} + \text{const}.
 # \end{aligned}
 # $$
 #
@@ -227,9 +226,9 @@ vh.check(
 #
 # </details>
 #
-# Two things are worth noticing. The posterior's covariance does not depend on $x$. And it is tilted whenever two columns of $W$ are not orthogonal, because then $W^\top W$ has entries off its diagonal.
+# The posterior's covariance does not depend on $x$. It is tilted whenever two columns of $W$ are not orthogonal, because then $W^\top W$ has entries off its diagonal.
 #
-# The example of this page has five pixels and two latent variables.
+# The example has five pixels and two latent variables. Its numbers `W`, `m`, `s` and `x` stand in the folded cell above the first picture.
 
 
 # %%
@@ -254,7 +253,7 @@ nu, P = posterior(x, W, m, s)
 log_px = log_marginal(x, W, m, s)
 
 # %% [markdown]
-# Two checks: (12.2) by integrating over $z$ on a grid ([Gauss–Hermite quadrature](11_quadrature.ipynb)), and (12.4) by Bayes' rule, $p_\theta(x) = p(z) p_\theta(x \mid z) / p_\theta(z \mid x)$, at fifty random codes.
+# Two checks: (12.2) by integrating over $z$ numerically ([Gauss–Hermite quadrature](11_quadrature.ipynb)), and (12.4) by Bayes' rule, $p_\theta(x) = p(z) p_\theta(x \mid z) / p_\theta(z \mid x)$, at fifty random codes.
 
 
 # %% tags=["check"]
@@ -312,7 +311,7 @@ vh.check(
 # \mathbb{E}_q[(z - c)^2] = \sigma^2 + (\mu - c)^2,
 # $$
 #
-# because $z - c = (z - \mu) + (\mu - c)$ and the cross term averages to zero. Spread plus squared distance: that is all. With it the gap to the posterior $\mathcal{N}(\nu, 1/P)$ is
+# because $z - c = (z - \mu) + (\mu - c)$ and the cross term averages to zero. Spread plus squared distance: that is all. From it chapter 1 derives its (1.20), the KL divergence of two Gaussians. With $\mu_2 = \nu$ and $\sigma_2^2 = 1/P$ that is the gap to the posterior:
 #
 # $$
 # \begin{aligned}
@@ -323,13 +322,13 @@ vh.check(
 #
 # The first line weighs the width of $q$ against that of the posterior, the second the distance of the means. It is zero at $\sigma^2 = 1/P$ and $\mu = \nu$, and nowhere else.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Two curves of the KL divergence in nats. Left, against the width of q divided by the posterior's, from 0.2 to 2.5: zero at one, rising to about 1.1 at 0.2 and to 1.7 at 2.5. Right, against the distance of the means in posterior standard deviations: a parabola, zero at zero and 2 at a distance of two."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two curves of the KL divergence in nats. Left, against the standard deviation of q divided by the posterior's, from 0.2 to 2.5: zero at one, rising to about 1.1 at 0.2 and to 1.7 at 2.5. Right, against the distance of the means in posterior standard deviations: a parabola, zero at zero and 2 at a distance of two."}}
 width = np.linspace(0.2, 2.5, 200)
 distance = np.linspace(-2.5, 2.5, 200)
 fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), sharey=True)
 left.plot(width, 0.5 * (width**2 - 1 - np.log(width**2)), color=BLUE)
 left.set(
-    xlabel="width of q / the posterior's",
+    xlabel="sd of q / the posterior's sd",
     ylabel="gap, nats",
     title="a wrong width",
 )
@@ -341,7 +340,7 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Half the posterior's width costs 0.32 nats, twice the width 0.81, a mean that is one standard deviation off 0.5.
+# Half the posterior's standard deviation costs 0.32 nats, double costs 0.81, a mean that is one standard deviation off 0.5.
 #
 # **In all dimensions.** Let $q = \mathcal{N}(\mu, S)$ with any covariance matrix $S$. For a symmetric matrix $Q$ and a point $c$ the same split gives
 #
@@ -384,17 +383,43 @@ plt.show()
 # <details>
 # <summary>Proofs of the four</summary>
 #
-# *(12.6).* $z - c = (z - \mu) + (\mu - c)$, the cross term averages to zero, and $\mathbb{E}[(z - \mu)^\top Q (z - \mu)] = \mathrm{tr}(Q \mathbb{E}[(z-\mu)(z-\mu)^\top]) = \mathrm{tr}(Q S)$.
+# *(12.6).* $z - c = (z - \mu) + (\mu - c)$, the cross term averages to zero, and
 #
-# *(12.7).* For a $J$-dimensional Gaussian, $-\log q(z) = \frac{J}{2} \log 2\pi + \frac{1}{2} \log \det S + \frac{1}{2} (z - \mu)^\top S^{-1} (z - \mu)$. By (12.6) with $Q = S^{-1}$ the last term averages to $\frac{1}{2} \mathrm{tr}(I) = \frac{J}{2}$.
+# $$
+# \begin{aligned}
+# & \mathbb{E}[(z - \mu)^\top Q (z - \mu)] \\
+# & \quad = \mathrm{tr}(Q \mathbb{E}[(z-\mu)(z-\mu)^\top]) \\
+# & \quad = \mathrm{tr}(Q S).
+# \end{aligned}
+# $$
 #
-# *(12.8).* By (12.6) with $Q = P$, $-\mathbb{E}_q[\log r] = \frac{J}{2} \log 2\pi - \frac{1}{2} \log \det P + \frac{1}{2} \mathrm{tr}(P S) + \frac{1}{2} (\mu - \nu)^\top P (\mu - \nu)$. Subtract (12.7).
+# *(12.7).* For a $J$-dimensional Gaussian
+#
+# $$
+# \begin{aligned}
+# & -\log q(z) = \frac{J}{2} \log 2\pi + \frac{1}{2} \log \det S \\
+# & \quad + \frac{1}{2} (z - \mu)^\top S^{-1} (z - \mu).
+# \end{aligned}
+# $$
+#
+# By (12.6) with $Q = S^{-1}$ the last term averages to $\frac{1}{2} \mathrm{tr}(I) = \frac{J}{2}$.
+#
+# *(12.8).* By (12.6) with $Q = P$
+#
+# $$
+# \begin{aligned}
+# & -\mathbb{E}_q[\log r(z)] = \frac{J}{2} \log 2\pi - \frac{1}{2} \log \det P \\
+# & \quad + \frac{1}{2} \mathrm{tr}(P S) + \frac{1}{2} (\mu - \nu)^\top P (\mu - \nu).
+# \end{aligned}
+# $$
+#
+# Subtract (12.7).
 #
 # *(12.9).* $\log p_\theta(x \mid z)$ is quadratic in $z$. The vector $W z$ has the mean $W \mu$ and the covariance $W S W^\top$. Apply (12.6) to it, with $Q = I$ and $c = x - m$. ∎
 #
 # </details>
 #
-# The ELBO is (12.9) minus (12.8) with the prior in the place of $r$, that is, with $\nu = 0$ and $P = I$. In code:
+# (12.8) with the posterior as $r$ is the gap. With the prior as $r$ ($\nu = 0$, $P = I$), subtracted from (12.9), it gives the ELBO. In code:
 
 
 # %%
@@ -466,7 +491,7 @@ vh.check(
 # %% [markdown]
 # The decomposition holds for good and bad $q$ alike. With $q$ equal to the posterior the bound is tight.
 #
-# **By sampling** the same numbers come out: the mean *logarithm* of the importance weight $w = p_\theta(x, z) / q(z)$ is the ELBO, and the mean *weight* is $p_\theta(x)$. The mean of the log and the log of the mean differ. Their difference is the gap.
+# **By sampling**, here from a $q$ with the wrong mean and widths, both ends of the gap come out. The mean *logarithm* of the importance weight $w = p_\theta(x, z) / q(z)$ is the ELBO, and the mean *weight* is $p_\theta(x)$. The mean of the log and the log of the mean differ by the gap.
 
 # %% tags=["check"]
 mu, S = nu + np.array([0.3, -0.2]), np.diag([0.5, 0.4])
@@ -491,10 +516,10 @@ vh.check(
     atol=4 * standard_error(weights),
 )
 vh.check(
-    "the mean log-weight is over 100 standard errors below log p(x)",
-    log_weights.mean(),
-    log_px - 100 * standard_error(log_weights),
-    relation="<",
+    "the mean log-weight is far below log p(x), in standard errors",
+    (log_px - log_weights.mean()) / standard_error(log_weights),
+    100,
+    relation=">",
 )
 
 # %% [markdown]
@@ -551,7 +576,7 @@ vh.check(
 )
 
 # %% [markdown]
-# A numerical optimiser that knows nothing of (12.10) lands on it. Seen from the side, as the mean of $q$ moves through the posterior's:
+# A numerical optimiser that knows nothing of (12.10) lands on it. Now move the mean of $q$ along $z_1$:
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Values in nats against the shift of the mean of q. log p(x) is a horizontal line. The ELBO with the posterior's full covariance is a downward parabola that touches it at shift zero; the ELBO with the best diagonal covariance is the same parabola 0.35 nats lower."}}
 shifts = np.linspace(-1.2, 1.2, 121)
@@ -583,9 +608,9 @@ ax.legend(fontsize=11, loc="lower center")
 plt.show()
 
 # %% tags=["check"]
-vh.check("the upper bound touches log p(x)", max(full), log_px, atol=1e-10)
+vh.check("the blue curve touches log p(x)", max(full), log_px, atol=1e-10)
 vh.check(
-    "the lower one stays below by the gap (12.10)",
+    "the orange one stays below by the gap (12.10)",
     log_px - max(diagonal),
     gap_formula,
     atol=1e-10,
@@ -594,7 +619,7 @@ vh.check(
 # %% [markdown]
 # **When does the gap vanish?** It is a KL divergence: zero only if the diagonal $q$ *is* the posterior, that is, if $P$ is diagonal. By (12.4) this means that the columns of $W$ are orthogonal. (So we have also proved Hadamard's inequality, $\det P \le \prod_j P_{jj}$ for every positive definite matrix $P$, with equality exactly when it is diagonal.)
 #
-# **A diagonal $q$ is too narrow.** Its variances $1/P_{jj}$ are the *conditional* variances of the posterior, with all other codes held fixed. They are never larger than the marginal ones, $(P^{-1})_{jj}$: with the unit vector $e_j$, Cauchy–Schwarz gives $1 = (e_j^\top P^{1/2} P^{-1/2} e_j)^2 \le P_{jj} (P^{-1})_{jj}$. The orange ellipse on top of the page shows the other choice. The *swapped* divergence $\mathrm{KL}(p \Vert q)$ asks for a $q$ as wide and as high as the posterior (exercise 3).
+# **Along no axis is the best diagonal $q$ wider than the posterior.** Its variances $1/P_{jj}$ are the *conditional* variances of the posterior, with the other entries of $z$ held fixed. The marginal variances, $(P^{-1})_{jj}$, are never smaller: they add the variance of the conditional mean. The orange ellipse on top of the page shows the other choice. The *swapped* divergence $\mathrm{KL}(p \Vert q)$ asks for a $q$ as wide and as high as the posterior (exercise 3).
 #
 # **Now make it vanish.** Rotate the latent space: replace $W$ by $W R$ with an orthogonal matrix $R$. By (12.2) nothing changes for the data, because $W R R^\top W^\top = W W^\top$. Choose the eigenvectors of $W^\top W$ as the columns of $R$; then $(WR)^\top W R$ is diagonal.
 
@@ -646,9 +671,9 @@ vh.check(
 # %% [markdown]
 # The same model of the data, with other axes in the latent space, has no gap. **A VAE with a diagonal $q$ is not indifferent to rotation, although the likelihood is.** In general the gap depends on $\theta$, so training on the bound favours decoders whose posterior is easy for $q$.
 #
-# ## 12.4 What the bound's gradient is at the touching point
+# ## 12.4 What slope the bound has
 #
-# **Where $q$ is the posterior, the bound has the slope of $\log p_\theta(x)$.** Let $q$ be the posterior at $\theta_0$, and keep it fixed while $\theta$ moves. The gap is then a function of $\theta$ with its minimum, zero, at $\theta_0$. So its gradient there is zero, and since $\mathcal{L}$ is $\log p_\theta(x)$ minus the gap,
+# **Where $q$ is the posterior, the bound has the slope of $\log p_\theta(x)$**, as in chapter 1. Let $q$ be the posterior at $\theta_0$, and keep it fixed while $\theta$ moves. The gap is then a function of $\theta$ with its minimum, zero, at $\theta_0$. So its gradient there is zero, and since $\mathcal{L}$ is $\log p_\theta(x)$ minus the gap,
 #
 # $$
 # \nabla_\theta \mathcal{L} = \nabla_\theta \log p_\theta(x) \quad \text{at } \theta_0. \tag{12.11}
@@ -692,14 +717,14 @@ vh.check(
     atol=1e-10,
 )
 vh.check(
-    "it lies below everywhere else",
+    "it is nowhere above log p(x)",
     list(touching.values()),
     curve,
     relation="≤",
 )
 
 # %% [markdown]
-# The gap can only grow from zero, so from the touching point every step in $\theta$ that raises the bound raises $\log p_\theta(x)$ at least as much. That is how the classical *expectation–maximisation* algorithm works: set $q$ to the posterior, climb in $\theta$ with $q$ fixed (its M-step), repeat. With any other $q$ neither is promised.
+# The gap can only grow from zero, so from $\theta_0$ every step in $\theta$ that raises the bound raises $\log p_\theta(x)$ at least as much. That is how the classical *expectation–maximisation* algorithm works: set $q$ to the posterior, climb in $\theta$ with $q$ fixed (its M-step), repeat.
 
 
 # %% tags=["check"]
@@ -733,7 +758,7 @@ vh.check(
 #
 # ## 12.5 The algorithm, run to a known optimum
 #
-# Does the algorithm of chapter 1, *auto-encoding variational Bayes* (AEVB), find the maximum-likelihood solution? Here you can ask, because the maximum has a closed form ([Tipping & Bishop 1999](../book/bibliography.md)). Let $\lambda_1 \ge \dots \ge \lambda_D$ be the eigenvalues of the data covariance. Then $\hat m$ is the data mean, $\hat s^2$ the mean of the last $D - J$ eigenvalues, and the model's covariance keeps the first $J$ eigenvalues and sets the rest to $\hat s^2$.
+# Does the algorithm of chapter 1, *auto-encoding variational Bayes* (AEVB), find the maximum-likelihood solution? Here you can ask, because the maximum has a closed form ([Tipping & Bishop 1999](../book/bibliography.md)). Let $\lambda_1 \ge \dots \ge \lambda_D$ be the eigenvalues of the data covariance. Then $\hat m$ is the data mean, $\hat s^2$ the mean of the last $D - J$ eigenvalues, and the model's covariance keeps the eigenvectors and the first $J$ eigenvalues, and sets the rest to $\hat s^2$.
 #
 # **The bound can reach it with a diagonal $q$**: by (12.10) the gap is zero for the rotation that makes $W^\top W$ diagonal, and by (12.2) rotating costs no likelihood. So the maximum of the ELBO equals the maximum of the likelihood ([Lucas et al. 2019](../book/bibliography.md)).
 #
@@ -835,20 +860,20 @@ ax.set(
     xlabel="update",
     ylabel="ELBO per data point (nats)",
     title="AEVB on probabilistic PCA",
-    ylim=(maximum - 3, maximum + 1),
+    ylim=(maximum - 1.2, maximum + 0.6),
 )
 ax.legend(loc="lower right", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# Single minibatch estimates lie on both sides of the line. Only the *expected* estimate is a lower bound. So judge the trained pair with nothing sampled: its exact ELBO, averaged over the data, against the exact maximum.
+# Single minibatch estimates lie on both sides of the line. Only the *expected* estimate is a lower bound. So judge the trained encoder and decoder with nothing sampled: its exact ELBO, averaged over the data, against the exact maximum.
 
 # %% tags=["check"]
 vh.check(
-    "AEVB reaches the maximum log-likelihood to within 0.01 nats",
+    "AEVB reaches the maximum log-likelihood to within 0.001 nats",
     reached,
     maximum,
-    atol=0.01,
+    atol=0.001,
 )
 vh.check(
     "the bound stays below the maximum", maximum - reached, 0, relation=">"
@@ -857,25 +882,37 @@ vh.check(
     "the noise variance is the mean of the last eigenvalues",
     s_found**2,
     best_variance,
-    rtol=0.03,
+    rtol=0.02,
 )
-column_1, column_2 = W_found.T / np.linalg.norm(W_found.T, axis=1)[:, None]
+
+
+def cosine(W: np.ndarray) -> float:
+    """The cosine between the two columns of W, shape [D, 2]."""
+    return W[:, 0] @ W[:, 1] / np.prod(np.linalg.norm(W, axis=0))
+
+
 vh.check(
-    "the cosine between the columns of W is zero",
-    column_1 @ column_2,
-    0,
-    atol=0.1,
+    "the cosine between the columns of the trained W is small",
+    abs(cosine(W_found)),
+    0.05,
+    relation="<",
+)
+vh.check(
+    "that of the W which made the data is not",
+    cosine(W),
+    0.86,
+    atol=0.005,
 )
 
 # %% [markdown]
-# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal (the check asks for a cosine below 0.1): of all the rotations with the same likelihood, the bound with a diagonal $q$ picks the one without a gap.
+# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal up to noise, where those of the $W$ that made the data have a cosine of 0.86: of all the rotations with the same likelihood, the bound with a diagonal $q$ picks the one without a gap.
 #
 # ## What we measured
 #
 # | Question | Published | On this page |
 # |---|---|---|
 # | gap of the best diagonal $q$ | not in Kingma & Welling 2013 | 0.350 nats by (12.10); zero after a rotation |
-# | AEVB on pPCA | not there either; the maximum of the ELBO is that of the likelihood ([Lucas et al. 2019](../book/bibliography.md)) | reaches it to within 0.01 nats |
+# | does AEVB reach the maximum of the likelihood? | the maximum of the ELBO is that of the likelihood ([Lucas et al. 2019](../book/bibliography.md)) | to within 0.001 nats |
 
 # %% tags=["check"]
 vh.check(
@@ -918,7 +955,7 @@ vh.check("variances of q", np.exp(best_gap.x), 0.2, atol=1e-4)
 vh.check("the posterior's own", marginal, 0.3125, atol=1e-10)
 
 # %% [markdown] tags=["exercise"]
-# **2. Turning the axes** (15 min, by code). Replace $W$ by $W R$, where $R$ turns the plane by the angle $t$: its rows are $(\cos t, -\sin t)$ and $(\sin t, \cos t)$. Write the gap (12.10) as a function of $t$, in degrees. Then plot it. How often is it zero between 0° and 180°? Where is it largest?
+# **2. Turning the axes** (15 min, by code). Replace $W$ by $W R$, where $R$ turns the plane by the angle $t$: its rows are $(\cos t, -\sin t)$ and $(\sin t, \cos t)$. Write the gap (12.10) as a function of $t$ (in degrees), and plot it. How often is it zero between 0° and 180°? Where is it largest?
 
 
 # %% tags=["exercise", "exact"]
@@ -933,7 +970,7 @@ print("yours:", gap_after_turn(20), "expected: 0.1620")
 # <details>
 # <summary>Solution</summary>
 #
-# $\det P$ does not change with the turn, so the gap follows $\frac{1}{2} \log (P_{11} P_{22})$. The sum $P_{11} + P_{22}$, the trace, does not change either, so the product is largest where the two are equal: the gap is largest, 0.364 nats, 45° away from the axes of the posterior. It is zero twice, 90° apart: at the angles at which the axes are the posterior's own. Between 0° and 180° that is 38.4° and 128.4°.
+# $\det P$ does not change with the turn, so the gap follows $\frac{1}{2} \log (P_{11} P_{22})$. The sum $P_{11} + P_{22}$, the trace, does not change either, so the product is largest where the two are equal: the gap is largest, 0.364 nats, 45° away from the axes of the posterior, at 83.4° and 173.4°. It is zero twice, 90° apart: at the angles at which the axes are the posterior's own. Between 0° and 180° that is 38.4° and 128.4°.
 #
 # </details>
 
@@ -954,7 +991,10 @@ vh.check("at 20 degrees", gap_after_turn(20), 0.1620, atol=5e-5)
 vh.check("the largest gap", by_degree.max(), 0.364, atol=5e-4)
 vh.check("at 38.4 and 128.4", by_degree[[384, 1284]], 0, atol=1e-5)
 vh.check(
-    "the largest, 45 degrees on", by_degree.argmax(), 834, relation="="
+    "the largest is at 83.4 and 173.4",
+    by_degree[[834, 1734]],
+    by_degree.max(),
+    atol=1e-5,
 )
 
 # %% [markdown] tags=["exercise"]
@@ -987,7 +1027,7 @@ vh.check(
 )
 
 # %% [markdown] tags=["exercise"]
-# **4. A or B?** (15 min, by hand). With one draw, estimator A of chapter 1 is estimator B plus $\Delta = \sum_j \left( -\mu_j \sigma_j \varepsilon_j + \frac{1}{2} (1 - \sigma_j^2)(\varepsilon_j^2 - 1) \right)$, its (1.17). All the noise in B is that of $\log p_\theta(x \mid z)$. For which covariances of $\log p_\theta(x \mid z)$ and $\Delta$ is B the quieter one? What is that covariance at the exact posterior?
+# **4. A or B?** (15 min, by hand). With one draw, estimator A of chapter 1 is estimator B plus $\Delta = \sum_j \left( -\mu_j \sigma_j \varepsilon_j + \frac{1}{2} (1 - \sigma_j^2)(\varepsilon_j^2 - 1) \right)$, its (1.17). All the noise in B is that of $\log p_\theta(x \mid z)$. For which covariances of $\log p_\theta(x \mid z)$ and $\Delta$ is B the quieter one? What is that covariance at the exact posterior, if that is diagonal?
 
 # %% [markdown] tags=["solution"]
 # <details>
@@ -999,7 +1039,7 @@ vh.check(
 # \mathrm{Cov}(\log p_\theta(x \mid z), \Delta) > -\frac{1}{2} \mathrm{Var}(\Delta) .
 # $$
 #
-# At the exact posterior $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one. The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another.
+# At the exact posterior, if it is diagonal, $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one. The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another. Five are too close to call. Of the other 55, B is quieter for 45.
 #
 # </details>
 
