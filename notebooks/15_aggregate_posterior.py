@@ -290,7 +290,7 @@ vh.check(
 #
 # ## 15.5 Measured in two networks
 #
-# Now real encoders. The first is the convolutional network of [chapter 3](03_conv_vae.ipynb) called S4, with $J = 2$, after fifty epochs; its weights are stored. The second is dense, with $J = 20$, trained here for five epochs. Both encode the 10,000 test images: S4 gets them thresholded, the dense one grey, as in training.
+# Now real encoders. The first is the convolutional network of [chapter 3](03_conv_vae.ipynb) called "S4 long", with $J = 2$, after fifty epochs; its weights are stored. The second is dense, with $J = 20$, trained here for five epochs. Both encode the 10,000 test images: S4 gets them thresholded, the dense one grey, as in training.
 
 # %% tags=["nbval-ignore-output"]
 images = vh.load_mnist()

@@ -17,7 +17,7 @@
 #
 # This page holds the theory, the measurements and the trainings behind what [the verdict of chapter 4](04_sgvb_a_vs_b.ipynb) says about tighter bounds.
 #
-# **In a short training they do not: spend the time on more passes over the images, with one draw each. In about one minute, one draw ends 2.3 ± 0.5 nats of $\log p(x)$ above the tighter bound with five draws, and does not fall behind that bound's repaired form.**
+# **In a short training they do not: spend the time on more passes over the images, with one draw each. In about one minute, one draw ends some two nats of $\log p(x)$ above the tighter bound with five draws, and does not fall behind that bound's repaired form.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -127,7 +127,7 @@ panel.set_xticks(range(-102, -97), [f"−{n}" for n in range(102, 97, -1)])
 plt.show()
 
 # %% [markdown]
-# Further right is better. The bars are 95% intervals over five seeds, as every ± on this page is a 95% interval. The names are explained in section 18.1, the trainings in 18.5.
+# Further right is better. The bars are 95% intervals over five seeds, as every ± on this page is a 95% interval. The names are explained in section 18.1, the trainings in 18.5. $\log p(x)$ is estimated with 500 draws, so a little too low.
 #
 # **What you will be able to do**
 #
@@ -205,7 +205,7 @@ vh.check(
 )
 
 # %% [markdown]
-# After ten epochs the same training has been measured up to $k = 500$.
+# After ten epochs the same training has been measured up to $k = 500$. (The first picture shows another network: do not compare the levels.)
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "The bound in nats against the number of draws k on a logarithmic axis, after ten epochs: −84.7 for one draw, which is the ELBO, −81.3 for 5, −79.0 for 50, −77.9 for 500. It is still rising at the end."}}
 tighter = kept["moments"]["after 10 epochs"]["bound"]
@@ -233,9 +233,9 @@ plt.show()
 #
 # Draw the gradient again and again, with weights and images fixed. Its mean is the *signal*: the direction you want. Its scatter is the *noise*, here a standard deviation. Their quotient, the *signal-to-noise ratio*, says how much of a step goes where it should.
 #
-# For the **decoder** a tighter bound is good news. With $k$ its gradient tends to that of $\log p_\theta(x)$, and its noise falls like $1/\sqrt{k}$. So its ratio rises like $\sqrt{k}$, until training has converged.
+# For the **decoder** a tighter bound is good news. With $k$ its gradient tends to that of $\log p_\theta(x)$, and its noise falls like $1/\sqrt{k}$. So its ratio rises like $\sqrt{k}$.
 #
-# For the **encoder** it is not. If the weights have a finite variance, then for large $k$, by (14.3),
+# For the **encoder** it is not. If the weights have a finite variance, then for large $k$, by [(14.3)](14_importance_weighting.ipynb),
 #
 # $$
 # \begin{aligned}
@@ -244,21 +244,21 @@ plt.show()
 # \end{aligned} \tag{18.2}
 # $$
 #
-# Only $v$ depends on $\phi$: it says how unequal the weights are, and it is zero where $q$ is the exact posterior. So the encoder's signal falls like $1/k$. Its gradient is the quotient of two averages, $\frac{1}{k} \sum_i \nabla_\phi w_i$ over $\frac{1}{k} \sum_i w_i$. The lower one tends to $p_\theta(x)$. The upper one has mean $\nabla_\phi \, p_\theta(x) = 0$, and its noise falls like $1/\sqrt{k}$ only. So the encoder's signal-to-noise ratio *falls* like $1/\sqrt{k}$: the tighter the bound, the less the encoder hears of it ([Rainforth et al. 2018](../book/bibliography.md)).
+# Only $v$ depends on $\phi$: it says how unequal the weights are, and it is zero where $q$ is the exact posterior. So the encoder's signal falls like $1/k$. For the noise, write its gradient as the quotient of two averages, $\frac{1}{k} \sum_i \nabla_\phi w_i$ over $\frac{1}{k} \sum_i w_i$. The lower one tends to $p_\theta(x)$; the noise of the upper one falls like $1/\sqrt{k}$ only. So the encoder's signal-to-noise ratio *falls* like $1/\sqrt{k}$: the tighter the bound, the less the encoder hears of it ([Rainforth et al. 2018](../book/bibliography.md)).
 #
-# **The repair.** $\phi$ enters $\log w_i$ in two ways: it moves $z_i$, and it changes the density at a fixed place. Call the first effect $r_i = \frac{\partial \log w_i}{\partial z_i} \frac{\partial z_i}{\partial \phi}$, summed over the coordinates of $z_i$. Then
+# **The repair.** $\phi$ enters $\log w_i$ in two ways: it moves $z_i$, and it changes the density at a fixed place. Call the first effect $r_i = \frac{\partial \log w_i}{\partial z_i} \frac{\partial z_i}{\partial \phi}$, summed over the coordinates of $z_i$. The second is a derivative at a fixed $z$, written $\partial_\phi$. Then
 #
 # $$
 # \nabla_\phi \widetilde{\mathcal{L}}_k = \sum_i \tilde w_i \, r_i - \sum_i \tilde w_i \, \partial_\phi \log q_\phi(z_i \mid x) . \tag{18.3}
 # $$
 #
-# May you leave out the second sum, as the path estimator does? For $k = 1$ yes: the share is the constant 1, and a score has mean zero. For $k > 1$ no: each share $\tilde w_i$ depends on the same $z_i$ as its score. But the mean of a score times a function can be written with the function's slope instead, for any $g$ that is smooth but for kinks and does not grow too fast ([chapter 1](01_theory.ipynb) has both forms):
+# May you leave out the second sum, as the path estimator does? For $k = 1$ yes: the share is the constant 1, and a score has mean zero. For $k > 1$ no: each share $\tilde w_i$ depends on the same $z_i$ as its score. But the mean of a score times a function can be written with the function's slope instead, for any $g$ that is smooth but for kinks and does not grow too fast ([chapter 1](01_theory.ipynb) has both sides, the score-function gradient and the pathwise one):
 #
 # $$
 # \mathbb{E}\left[ g(z) \, \partial_\phi \log q_\phi(z \mid x) \right] = \mathbb{E}\left[ \frac{\partial g}{\partial z} \frac{\partial z}{\partial \phi} \right]. \tag{18.4}
 # $$
 #
-# Use it with $g = \tilde w_i$, the other draws held fixed, and the $\phi$ inside $\tilde w_i$ too. The slope of a share is $\frac{\partial \tilde w_i}{\partial z_i} = \tilde w_i (1 - \tilde w_i) \frac{\partial \log w_i}{\partial z_i}$. So the second sum has the mean of $\sum_i \tilde w_i (1 - \tilde w_i) \, r_i$. Subtract it from the first:
+# Use it with $g = \tilde w_i$, the other draws held fixed, and the $\phi$ inside $\tilde w_i$ too. The slope of a share is $\frac{\partial \tilde w_i}{\partial z_i} = \tilde w_i (1 - \tilde w_i) \frac{\partial \log w_i}{\partial z_i}$; times $\frac{\partial z_i}{\partial \phi}$ that is $\tilde w_i (1 - \tilde w_i) \, r_i$. So the second sum has the mean of $\sum_i \tilde w_i (1 - \tilde w_i) \, r_i$. Subtract it from the first:
 #
 # $$
 # \nabla_\phi \mathcal{L}_k = \mathbb{E}\left[ \sum_i \tilde w_i^2 \, r_i \right]. \tag{18.5}
@@ -272,7 +272,7 @@ plt.show()
 # | encoder, IWAE | $1/k$ | $1/\sqrt{k}$ | falls like $1/\sqrt{k}$ |
 # | encoder, DReG | $1/k$ | $1/(k\sqrt{k})$ | rises like $\sqrt{k}$ |
 #
-# You can watch these laws in one dimension. Let the posterior be $\mathcal{N}(0, 1)$ and $q = \mathcal{N}(\mu, 1.25^2)$, and take the gradient by $\mu$. Here everything is a line of code.
+# You can watch these laws in one dimension. Let the posterior be $\mathcal{N}(0, 1)$ and $q = \mathcal{N}(\mu, 1.25^2)$, and take the gradient by $\mu$.
 
 
 # %%
@@ -356,8 +356,8 @@ vh.check(
     relation="<",
 )
 vh.check(
-    "q far: up to 256 draws DReG's ratio falls, step by step",
-    np.diff(far[1, :5]),
+    "q far: up to three times v DReG's ratio falls, step by step",
+    np.diff(far[1]),
     0,
     relation="<",
 )
@@ -372,11 +372,11 @@ vh.check(
 )
 
 # %% [markdown]
-# Above, $q$ nearly fits, and both laws hold from a few draws on. Below, $q$ is far off, and nothing of the kind happens until $k$ comes near $v$: IWAE's ratio falls slowly, and *DReG's falls as well*. Keep the lower picture in mind.
+# In the upper panel $q$ nearly fits, and both laws hold from a few draws on. In the lower panel $q$ is far off, and up to $k \approx v$ nothing of the kind happens: IWAE's ratio falls slowly, and *DReG's falls as well*, even at $k = 3v$. Keep the lower picture in mind.
 #
 # ## 18.3 What was measured
 #
-# First the algebra, on the network after one epoch, with $k = 5$. DReG and IWAE must have the same mean gradient; a gradient that just leaves out the second sum of (18.3) must not. If two means are equal, the squared distance of two averages of 100 draws is, on average, what their variances divided by 100 add up to. Measured in that unit equal means give about 1.
+# First the algebra, on the network after one epoch, with $k = 5$. DReG and IWAE must have the same mean gradient; a gradient that just leaves out the second sum of (18.3) must not. Take averages of 100 gradients, and divide the squared distance of two of them by what noise alone would make it: equal means give about 1.
 
 
 # %% tags=["plumbing"]
@@ -460,7 +460,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Now the ratios. The signal is the length of the mean gradient, the noise the root of its summed variances. The same training has been carried on to ten epochs, and measured with $k = 1$, 5 and 50 on eight minibatches: twenty images of each, a hundred gradients drawn. The decoder's gradient is the same with both estimators, so it is measured once.
+# Now the ratios. The signal is the length of the mean gradient, the noise the root of its summed variances. The same training has been carried on to ten epochs, and measured with $k = 1$, 5 and 50 on eight sets of twenty images. Each gradient is the mean over twenty images, and a hundred are drawn. The decoder's gradient is the same with both estimators, so it is measured once.
 
 # %% tags=["plumbing", "exact"]
 SAMPLES = (1, 5, 50)
@@ -529,6 +529,11 @@ lines = lines[2:] + lines[:2]
 figure.legend(handles=lines, loc="outside lower center", ncols=2)
 plt.show()
 
+# %% [markdown]
+# For the decoder and for IWAE the *directions* are those of the theory. The *sizes* are not. From one draw to fifty IWAE's encoder loses a fifth of its ratio, where $1/\sqrt{k}$ would leave a seventh of it. The decoder's becomes 1.6 times as large, where $\sqrt{k}$ would make it 7.1 times.
+#
+# For DReG even the direction differs: its ratio should rise, and it falls like IWAE's. It is 1.5 times as high; but so it was at $k = 1$, where it is the path estimator, which has [about half of A's variance](19_gradient_variance.ipynb). After ten epochs the repair brings what the path brought, and nothing that grows with $k$.
+
 
 # %% tags=["check"]
 def signal_to_noise(found, variables, draws):
@@ -559,43 +564,29 @@ for name, objective in (("iwae", vh.iwae), ("dreg", dreg)):
 # %% tags=["check"]
 LOW, HIGH = 1, 2  # sides of an interval
 vh.check(
-    "from k = 1 to 50 the decoder's ratio rises",
-    change["decoder"][LOW],
-    1,
-    relation=">",
+    "from k = 1 to 50 the encoder's ratio falls by a fifth, IWAE and DReG",
+    [change[f"{name}, encoder"][0] for name in ("IWAE", "DReG")],
+    0.8,
+    atol=0.02,
 )
-vh.check("less than threefold", change["decoder"][HIGH], 3, relation="<")
 falls = np.array([change["IWAE, encoder"], change["DReG, encoder"]])
-vh.check(
-    "the encoder's falls, with IWAE and with DReG",
-    falls[:, HIGH],
-    1,
-    relation="<",
-)
-vh.check("to no less than half", falls[:, LOW], 0.5, relation=">")
-gains = np.array(
-    [
-        geometric(signal["DReG, encoder", k] / signal["IWAE, encoder", k])
-        for k in (1, 50)
-    ]
-)
-vh.check(
-    "DReG's is at least 1.3 times IWAE's, at k = 1 and at 50",
-    gains[:, LOW],
-    1.3,
-    relation=">",
-)
-vh.check("at most 1.8 times", gains[:, HIGH], 1.8, relation="<")
+vh.check("and the intervals stay below 1", falls[:, HIGH], 1, relation="<")
+vh.check("the decoder's rises", change["decoder"][0], 1.6, atol=0.05)
+gains = [
+    geometric(signal["DReG, encoder", k] / signal["IWAE, encoder", k])[0]
+    for k in (1, 50)
+]
+vh.check("DReG's over IWAE's, k = 1 and 50", gains, 1.5, atol=0.05)
 
 # %% [markdown]
-# For the decoder and for IWAE the *directions* are those of the theory. The *sizes* are not. From one draw to fifty IWAE's encoder loses a fifth of its ratio, where $1/\sqrt{k}$ would leave a seventh of it. The decoder's gains half, where $\sqrt{k}$ would make it seven times as large.
-#
-# For DReG even the direction differs: its ratio should rise, and it falls like IWAE's. It lies half as high again; but so it did at $k = 1$, where it is the path estimator, which has [about half of A's variance](19_gradient_variance.ipynb). On this network the repair brings what the path brought, and nothing that grows with $k$.
-#
 # Is it this one training? Another script has measured six moments: before training, after one epoch and after thirty, with two seeds.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Quotients of the signal-to-noise ratio at 50 draws and at one, for three moments and two seeds, on a logarithmic axis. Encoder with IWAE: 0.36 and 0.55 before training, about 0.8 later. Encoder with DReG: 0.7 and 0.8 before, 0.76 to 0.88 later. Decoder: 2.5 and 2.0 before, 1.7 after one epoch, 1.5 at the end. The laws for large k, 0.14 and 7.1, are far from all of them."}}
-STAGES = {"start": "before", "middle": "1 epoch", "end": "30 epochs"}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Quotients of the signal-to-noise ratio at 50 draws and at one, for three moments and two seeds, on a logarithmic axis. Encoder with IWAE: 0.36 and 0.55 before training, about 0.8 later. Encoder with DReG: 0.7 and 0.8 before training, 0.76 to 0.88 later. Decoder: 2.5 and 2.0 before training, 1.7 after one epoch, 1.5 at the end. The laws for large k, 0.14 and 7.1, are far from all of them."}}
+STAGES = {
+    "start": "before training",
+    "middle": "1 epoch",
+    "end": "30 epochs",
+}
 quotients = {
     (stage, seed): stored_rows["mlp-j20", seed, stage]["signal"]
     for stage in STAGES
@@ -638,10 +629,13 @@ rows = [
 ]
 vh.table(["DReG's ratio over IWAE's (95%)", "k = 1", "k = 50"], rows)
 
+# %% [markdown]
+# Once training is under way, every seed and moment shows the same: the encoder loses about a fifth, and DReG's ratio is about 1.5 times IWAE's whatever $k$. Before training it is different. There IWAE's ratio falls farther, and DReG's lead does grow with $k$, from 2.2 times to three or four times. But even there DReG's own ratio falls.
+
 
 # %% tags=["check"]
 def of_quotient(name, which, stages=STAGES):
-    """A side of its interval for both seeds, at some stages."""
+    """Its mean, or a side of its interval: both seeds, some stages."""
     return [
         quotients[s, seed][name][which] for s in stages for seed in (0, 1)
     ]
@@ -655,33 +649,28 @@ vh.check(
     relation=">",
 )
 vh.check(
-    "less than threefold",
-    of_quotient("decoder 50/1", HIGH),
-    3,
-    relation="<",
-)
-vh.check(
     "the encoder's falls, with IWAE and with DReG",
     [of_quotient(name, HIGH) for name in both],
     1,
     relation="<",
 )
+later = ("middle", "end")
 vh.check(
-    "after one epoch and at the end to no less than half",
-    [of_quotient(name, LOW, ("middle", "end")) for name in both],
-    0.5,
-    relation=">",
+    "once training is under way, by about a fifth",
+    [of_quotient(name, 0, later) for name in both],
+    0.8,
+    atol=0.1,
 )
-
-# %% tags=["check"]
-before, later = (
-    np.array([of_quotient("iwae 50/1", which, [s]) for s in stages])
-    for which, stages in ((HIGH, ["start"]), (LOW, ["middle", "end"]))
+vh.check(
+    "and DReG's is about 1.5 times IWAE's, at k = 1 and at 50",
+    [of_quotient(f"dreg/iwae {k}", 0, later) for k in (1, 50)],
+    1.5,
+    atol=0.15,
 )
 vh.check(
     "before training it falls farther with IWAE",
-    before,
-    later,
+    max(of_quotient("iwae 50/1", HIGH, ["start"])),
+    of_quotient("iwae 50/1", LOW, later),
     relation="<",
 )
 vh.check(
@@ -690,16 +679,8 @@ vh.check(
     of_quotient("dreg/iwae 1", HIGH, ["start"]),
     relation=">",
 )
-vh.check(
-    "later it is less than 1.8",
-    of_quotient("dreg/iwae 50", HIGH, ("middle", "end")),
-    1.8,
-    relation="<",
-)
 
 # %% [markdown]
-# Once training is under way, every seed and moment shows the same: a fifth lost, DReG ahead by about half whatever $k$. Before training it is different. There IWAE's ratio falls farther, and DReG's lead does grow with $k$, from 2.2 times to three or four times. But even there DReG's own ratio falls.
-#
 # ## 18.4 Why it differs: the weights
 #
 # The laws need sums in which no single term matters. So ask of fifty draws: how much of the whole do the heaviest carry?
@@ -751,12 +732,23 @@ plt.show()
 # %% tags=["plumbing", "exact"]
 shares = {name: of["weights_of_50"] for name, of in kept["moments"].items()}
 rows = [
-    [name, f"{of['heaviest']:.0%}", of["effective"]]
+    [
+        name.replace("start", "before training"),
+        f"{of['heaviest']:.0%}",
+        of["effective"],
+    ]
     for name, of in shares.items()
 ]
 heads = ["fifty draws, 1,000 test images"]
 heads += ["heaviest share, mean", "effective number, median"]
 vh.table(heads, rows, digits=1)
+
+# %% [markdown]
+# Two or three draws of fifty count. How large, then, is $v$? The effective number cannot tell you: it is near $k / (1 + v)$ only for $k$ far above $v$, and exercise 3 says what it hides.
+#
+# The logarithms do not fix it either. After ten epochs $\log w$ has a variance of 19 nats², averaged over images. The lower toy of section 18.2 was chosen to have just that, and its $v$ is 341. If $\log w$ were Gaussian with this variance, fifty draws would have an effective number of 2.1, near the 2.4 that was measured, and $v$ would be above $10^8$. And $v$ may be infinite, which [happens easily](14_importance_weighting.ipynb): then the laws never begin. But fifty draws are below all of these. The bound agrees: from $k = 50$ to 500 it gains half as much as from 5 to 50, where a gap like $1/k$ would gain a tenth.
+#
+# So the theory is right, and speaks about another place: $q$ close to the posterior, or far more draws than you would pay for.
 
 # %% tags=["check"]
 again = shares_now["after one epoch"]
@@ -778,15 +770,6 @@ vh.check(
     4,
     relation="<",
 )
-vh.check(
-    "before training it is more than 4",
-    shares["start"]["effective"],
-    4,
-    relation=">",
-)
-vh.check("and less than 20", shares["start"]["effective"], 20, relation="<")
-
-# %% tags=["check"]
 log_variance = np.mean(
     kept["moments"]["after 10 epochs"]["encoder"]["value"]["A"]
 )
@@ -828,24 +811,18 @@ vh.check(
 )
 
 # %% [markdown]
-# Two or three draws of fifty count. How large, then, is $v$? The effective number cannot tell you: it is near $k / (1 + v)$ only for $k$ far above $v$, and exercise 3 says what it hides.
-#
-# The logarithms tell more. After ten epochs $\log w$ has a variance of 19 nats², averaged over images. The lower toy of section 18.2 was chosen to have just that: its $v$ is 341. If $\log w$ were Gaussian with this variance, fifty draws would have an effective number of 2.1, near the 2.4 that was measured, and $v$ would be above $10^8$. If $v$ is infinite, which [happens easily](14_importance_weighting.ipynb), the laws never begin. A $k$ of fifty is below all of these. The bound agrees: from $k = 50$ to 500 it gains half as much as from 5 to 50, where a gap like $1/k$ would gain a tenth.
-#
-# So the theory is right, and speaks about another place: $q$ close to the posterior, or far more draws than you would pay for.
-#
 # ## 18.5 Does it train better?
 #
-# The encoder's ratio gets worse, the decoder's better: train, and see which decides. The setting is near to that of [Burda et al. 2016](../book/bibliography.md): two layers of 200 tanh units on either side, $J = 50$, Adam with a step of $10^{-3}$, minibatches of twenty, digits made binary anew on every pass. They trained for 3,280 epochs; here there are five. So do not read the levels, read who is ahead.
+# The encoder's ratio gets worse, the decoder's better: train, and see which decides. The setting is near to that of [Burda et al. 2016](../book/bibliography.md): two layers of 200 tanh units on either side, $J = 50$, Adam with a step of $10^{-3}$, minibatches of twenty, digits made binary anew on every pass. They trained for 3,280 epochs; here there are five, and for one draw up to forty. So do not read the levels, read who is ahead.
 #
 # Two comparisons must be kept apart.
 #
 # - *After the same images*: does the bound help, or only its draws? An average of $k$ values of A is quieter too, and leaves the bound as it is. So A is trained with five and with fifty draws as well.
 # - *After the same seconds*: draws must be paid for. So A with one draw also goes on for 13 epochs, about as long as five epochs with five draws, and for forty.
 #
-# There are five seeds for each training, three with fifty draws or forty epochs, and one for A with fifty draws. All differences are paired by the seed.
+# Each training has five seeds; with fifty draws or forty epochs only three, and A with fifty draws only one. All differences are paired by the seed.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Forest plot of differences in log p(x) with 95% intervals and a zero line. After the same five epochs: A 5 less A 1 +3.3, IWAE 5 less A 5 +0.15 around zero, DReG 5 less A 5 +1.9, DReG 5 less IWAE 5 +1.7, IWAE 50 less IWAE 5 +1.0, DReG 50 less DReG 5 +0.5, DReG 50 less IWAE 50 +1.2, and three single seeds between +0.3 and +1.5. In the same seconds: A with one draw leads A 5 by 2.5, IWAE 5 by 2.3, DReG 5 by 0.6 and, with forty epochs, DReG 50 by 3.4."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Forest plot of differences in log p(x) with 95% intervals and a zero line. After the same five epochs: A 5 less A 1 +3.3, IWAE 5 less A 5 +0.15 around zero, DReG 5 less A 5 +1.9, DReG 5 less IWAE 5 +1.7, IWAE 50 less IWAE 5 +1.0, DReG 50 less DReG 5 +0.5, DReG 50 less IWAE 50 +1.2, and three single seeds between +0.3 and +1.5. In about the same seconds or fewer: A with one draw leads A 5 by 2.5, IWAE 5 by 2.3, DReG 5 by 0.6 and, with forty epochs, DReG 50 by 3.4."}}
 PAIRS_TIGHT = [
     (("A", 5, 5), ("A", 1, 5)),
     (("IWAE", 5, 5), ("A", 5, 5)),
@@ -897,14 +874,18 @@ for place, pair in enumerate(ROWS):
             panel.plot(ends, [-place, -place], color=color, lw=width)
     else:
         panel.plot(middle, -place, "o", ms=7, mfc="white", color=color)
-panel.axvline(0, color="black", lw=1)
+for ends in ((0.35, -9.4), (-10.4, -14.7)):  # below the headings
+    panel.plot([0, 0], ends, color="black", lw=1)
+panel.spines["left"].set_visible(False)
 labels = [f"{short(p[0])} − {short(p[1])}" if p else "" for p in ROWS]
 panel.set_yticks(-np.arange(len(ROWS)), labels, fontsize=11)
 panel.tick_params(axis="y", length=0)
 panel.grid(axis="y", visible=False)
 panel.set(xlabel="difference in log p(x), nats", ylim=(-14.7, 1))
 panel.text(-2.6, 0.55, "after the same 5 epochs", weight="bold")
-panel.text(-2.6, -10.15, "in the same seconds, or fewer", weight="bold")
+panel.text(
+    -2.6, -10.15, "in about the same seconds, or fewer", weight="bold"
+)
 panel.set_xlim(-2.7, 7)
 plt.show()
 
@@ -921,6 +902,8 @@ for name, k in per_epoch:
         [middle_and_half(of_runs(key)) for key in found]
     )
     look = {"color": COLORS[name], "ms": 7, "capsize": 3}
+    if name == "A":  # a ring, since IWAE lies on top of it
+        look |= {"ms": 11, "mfc": "white"}
     look |= {"fmt": f"{MARKS[k]}-", "label": f"{name}, {draws(k)}"}
     panel.errorbar(taken, middle, yerr=half, **look)
 panel.set(xscale="log", xlabel="seconds of training")
@@ -930,6 +913,13 @@ panel.set_xticks([30, 100, 300], ["30", "100", "300"])
 panel.minorticks_off()
 panel.legend(loc="lower right", ncols=2, fontsize=11)
 plt.show()
+
+# %% [markdown]
+# **After the same images.** Five draws bring A itself 3.3 ± 1.1 nats, and A leaves the bound as it is. Between IWAE and A, both with five draws, no difference is seen: +0.15 ± 0.71. So most of IWAE's lead over one draw is there *without* the tighter bound. DReG, with the same bound and a quieter encoder, is above both, by 1.9 ± 0.6 and 1.7 ± 0.2. From five draws to fifty IWAE gains a nat and DReG half a nat, for seven to eight times the seconds; the thin intervals contain zero.
+#
+# **After the same seconds.** Five draws take 2.4 times as long as one, DReG's five 2.7 times, fifty draws 18 to 21 times. A with one draw and thirteen epochs ends 2.3 ± 0.5 nats above IWAE with five draws, of which six seconds more explain at most 0.6: its last *two* epochs brought the ELBO no more. It ends 2.5 ± 1.0 above A with five, and 0.6 ± 0.5 above DReG, where the thin interval contains zero. In less than half the time of fifty draws, A makes forty epochs and stands 3.4 ± 1.0 nats above DReG. At this stage another pass is worth more than more draws; only DReG with five comes close.
+#
+# **Did the encoder's falling ratio do harm?** Put IWAE in the place of A, and no difference is seen. Put DReG there, whose encoder had the better ratio in section 18.3, and training is better. That is as far as it goes: the ratio was measured on another network.
 
 # %% tags=["check"]
 A_1, A_5, IWAE_5, DREG_5 = (
@@ -962,6 +952,21 @@ vh.check(
     5 * per_epoch["DReG", 50],
     relation="<",
 )
+climb = np.mean(
+    [run["test_elbo_by_epoch"][-3:] for run in tight["A", 1, 13]], axis=0
+)
+vh.check(
+    "A, one draw, 13 epochs: ELBO gained in the last two",
+    climb[2] - climb[0],
+    0.6,
+    atol=0.05,
+)
+vh.check(
+    "whose seconds are more than it has over IWAE's",
+    2 * per_epoch["A", 1],
+    13 * per_epoch["A", 1] - 5 * per_epoch["IWAE", 5],
+    relation=">",
+)
 over_one = {key: per_epoch[key] / per_epoch["A", 1] for key in per_epoch}
 five = [over_one[name, 5] for name in ("A", "IWAE", "DReG")]
 vh.check("seconds: five draws over one", five, [2.4, 2.4, 2.7], atol=0.06)
@@ -993,12 +998,6 @@ vh.check(
 )
 
 # %% [markdown]
-# **After the same images.** Five draws bring A itself 3.4 ± 1.1 nats, and A leaves the bound as it is. Between IWAE and A, both with five draws, no difference is seen: +0.15 ± 0.71. So most of IWAE's lead over one draw is there *without* the tighter bound. DReG, with the same bound and a quieter encoder, is above both, by 1.9 ± 0.6 and 1.7 ± 0.2. From five draws to fifty the gains are about a nat or half, for seven to eight times the seconds; the thin intervals contain zero.
-#
-# **After the same seconds.** Five draws take 2.4 times as long as one, DReG's five 2.7 times, fifty draws 18 to 21 times. A with one draw and thirteen epochs ends above A and IWAE with five draws, and 0.6 ± 0.5 above DReG, whose thin interval contains zero. In less than half the time of fifty draws, A makes forty epochs and stands 3.4 ± 1.0 nats above DReG. At this stage another pass is worth more than more draws; only DReG with five comes close.
-#
-# **Did the encoder's falling ratio do harm?** Put IWAE in the place of A, and no difference is seen. Put DReG there, whose encoder had the better ratio in section 18.3, and training is better. That is as far as it goes: the ratio was measured on another network.
-#
 # **Do not judge such a model by its ELBO.** A tighter bound does not ask $q$ to be close to the posterior. It asks for $k$ proposals of which one is good.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "For each of nine trainings the ELBO, a hollow dot, and log p(x), a full dot, joined by a line, in nats. For A the two lie 5 to 8 nats apart; for DReG 11 with five draws and 19 with fifty; for IWAE 13 with five and 21 with fifty. IWAE with fifty draws has the lowest ELBO of all, −122, and a log p(x) of −100."}}
@@ -1028,7 +1027,7 @@ for key in order:
     units = of_runs(key, "active_units")
     few, many = units.min(), units.max()
     cells.append(f"{few} to {many}" if few < many else f"{few}")
-    rows.append([f"{name}, {draws(k)}, {epochs} epochs", *cells])
+    rows.append([f"{name} {k}, {epochs} epochs", *cells])
 heads = ["nats", "log p(x)", "ELBO", "its own bound", "active units"]
 vh.table(heads, rows)
 
@@ -1048,12 +1047,18 @@ vh.check("IWAE, 50 draws: log p(x) ahead of A's", ahead, half, relation=">")
 vh.check("and its ELBO behind", sum(interval(behind)), 0, relation="<")
 active = {key: of_runs(key, "active_units") for key in tight}
 vh.check("active units, A, 5 draws", active[A_5], 20, relation="<")
-vh.check("active units, IWAE, 5 draws", active[IWAE_5], 48, relation=">")
+vh.check("active units, A, 1 draw", active[A_1], 28, relation=">")
+vh.check(
+    "active units, IWAE, 5 draws",
+    active[IWAE_5],
+    max(active[A_1]),
+    relation=">",
+)
 
 # %% [markdown]
 # IWAE with fifty draws leads A with one by 4 nats of $\log p(x)$, and its ELBO lies 10 nats lower. Do not use its encoder as if $q$ were the posterior.
 #
-# In return IWAE uses its code. A latent dimension is *active* if its $\mu_j$ has a variance above 0.01 over the test images: with IWAE 49 or 50 of the fifty are, with five draws of A 15 to 19. After five epochs nothing has come to rest; but that IWAE with fifty draws has more of them than A with one agrees with the published table, 25 against 19.
+# IWAE uses more of its code. A latent dimension is *active* if its $\mu_j$ has a variance above 0.01 over the test images: after five epochs 49 or 50 of the fifty are with IWAE, 29 to 47 with one draw of A, 15 to 19 with five. Nothing has come to rest by then; but that IWAE with fifty draws has more of them than A with one agrees with the published table, 25 against 19.
 #
 # **Later all this may turn**, since passes bring less and less. In the published table, after 3,280 epochs, A gains 0.4 nats from fifty draws and IWAE 2.0. You need not begin with the bound either: a model trained with one draw to the end, and then by IWAE with fifty, came to $-84.9$ nats (their table 2), next to $-84.8$ for IWAE throughout.
 #
@@ -1062,12 +1067,12 @@ vh.check("active units, IWAE, 5 draws", active[IWAE_5], 48, relation=">")
 # > **Note.** What this page cannot say.
 # >
 # > - *The ratios* are those of one dense network with $J = 20$ on thresholded digits, of two trainings; their intervals are over minibatches, and before training the two seeds differ by more. The trainings of section 18.5 use another network, a tanh one with $J = 50$.
-# > - *The trainings* are five epochs long, with one step of Adam; the published ones lowered it in stages, began with another output bias and used another small constant in Adam. A with fifty draws is one seed.
+# > - *The trainings* are short, with one step size; the published ones lowered it in stages, began with another output bias and used another small constant in Adam. A with fifty draws is one seed.
 # > - *$\log p(x)$* is estimated with 500 draws on the first 1,000 test images, made binary once for all. The estimate is too low, by more where $q$ fits worse: so IWAE and DReG may stand better against A than shown, and IWAE better against DReG.
-# > - *The bound and the quiet encoder* of DReG were not taken apart: exercise 4 asks how.
-# > - *Seconds* are those of two CPU cores. A with 13 epochs has an epoch or two more than five draws' seconds allow, worth about 0.6 nats; it has slightly fewer seconds than DReG.
+# > - *The bound and the quiet encoder* of DReG were taken apart in one order only, A, IWAE, DReG: exercise 4 asks for the other.
+# > - *Seconds* are those of two CPU cores. A with 13 epochs has two fewer than DReG, and five or six more than A and IWAE with five draws.
 #
-# - **Once training is under way, fifty draws cost the encoder's signal-to-noise ratio little**: a fifth, where $1/\sqrt{k}$ would take six sevenths. DReG's is half as high again at every $k$, and falls as much.
+# - **Once training is under way, fifty draws cost the encoder's signal-to-noise ratio little**: a fifth, where $1/\sqrt{k}$ would take six sevenths. DReG's is about 1.5 times as high at every $k$, and falls as much.
 # - **In a short training tighter bounds do not pay in seconds.** More passes with one draw end higher than IWAE, and no lower than DReG.
 # - **In a long one they bring something**, by the published table, and can wait for its end.
 # - **If you use one, use DReG**: after five epochs it stands 1.7 ± 0.2 nats above IWAE with five draws, for a seventh more seconds (with fifty draws 1.2 ± 0.5, which widened contains zero).
@@ -1111,12 +1116,13 @@ summary = [
     ["— DReG − A, five draws each", signed(better[DREG_5, A_5]), "—"],
     ["— DReG − IWAE, fifty each", signed(better[DREG_50, IWAE_50]), "—"],
     [
-        "— A, one draw and 13 epochs, less IWAE, five draws",
+        "in about the same seconds: "
+        "A, one draw, 13 epochs − IWAE, five draws",
         signed(better[("A", 1, 13), IWAE_5]),
         "—",
     ],
     [
-        "— A, one draw and 13 epochs, less DReG, five draws",
+        "— A, one draw, 13 epochs − DReG, five draws",
         signed(better[("A", 1, 13), DREG_5]),
         "—",
     ],
@@ -1131,7 +1137,7 @@ vh.report_page(started)
 # ## In this chapter you have seen
 #
 # - why a tighter bound must starve the encoder for very many draws, and why up to fifty draws of a real network it hardly does;
-# - DReG derived, checked to have IWAE's mean, and found to bring what the path estimator brings;
+# - DReG derived, and checked to have IWAE's mean; once training is under way it is quieter by what the path estimator brings;
 # - that most of what IWAE gained came from its draws, and that passes over the images gained more in the same time.
 #
 # ## Exercises
@@ -1218,7 +1224,7 @@ vh.check("s² = 1: 1 + v by simulation", 1 + drawn.var(), math.e, rtol=0.05)
 vh.check("v = 50 at s² of", math.log(51), 3.93, atol=0.01)
 
 # %% [markdown] tags=["exercise"]
-# **4. Bound or quiet encoder?** (15 min, open). DReG with five draws beat IWAE with five. Which one training would you add to say how much of that is the tighter bound and how much the quieter gradient? Which differences would you form? And how many seeds would you need to know each to ± 0.3 nats, if paired differences scatter as those of IWAE − A, five draws each, do?
+# **4. Bound or quiet encoder?** (15 min, open). DReG with five draws beat A with five. Which one training would you add to say how much of that is the tighter bound and how much the quieter gradient? Which differences would you form? And how many seeds would you need to know each to ± 0.3 nats, if paired differences scatter as those of IWAE − A, five draws each, do?
 
 # %% [markdown] tags=["solution"]
 # <details>
