@@ -388,7 +388,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The grid is only our referee: its cost grows exponentially with the dimension of the code, to over $10^{16}$ decoder passes for one image at $J = 20$, as [the page on quadrature](11_quadrature.ipynb) measures. What remains is the gradient, and sections 1.3 and 1.4 are about it.
+# The grid is only our referee: its cost grows exponentially with the dimension of the code, with 8 nodes a dimension to $8^{20} \approx 10^{18}$ decoder passes for one image at $J = 20$ ([the page on quadrature](11_quadrature.ipynb)). What remains is the gradient, and sections 1.3 and 1.4 are about it.
 
 # %% [markdown]
 # ## 1.2 The evidence lower bound
