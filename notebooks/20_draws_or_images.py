@@ -116,7 +116,7 @@ panel.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# Below zero is worse. Bars are 95% intervals over five seeds, as every ± on this page is a 95% interval. Section 20.3 explains the trainings.
+# Below zero is worse. Squares: the run with one draw is stopped after as many seconds. Bars are 95% intervals over five seeds, as every ± on this page is a 95% interval. Section 20.3 explains the trainings.
 #
 # **What you will be able to do**
 #
@@ -128,9 +128,9 @@ plt.show()
 #
 # ## 20.1 Two kinds of noise
 #
-# The encoder turns an image $x$ into a Gaussian $q(z \mid x)$, and a code is drawn from it as $z = \mu + \sigma\varepsilon$. Estimator **B** of the bound averages the reconstruction term over the draws and takes the KL term by formula; **A** averages both. The **path** estimator has the value of A, and leaves out of its gradient a term of mean zero; once training is under way it is the quietest of the three.
+# The encoder turns an image $x$ into a Gaussian $q(z \mid x)$, and a code is drawn from it as $z = \mu + \sigma\varepsilon$. Estimator **B** of the bound averages the reconstruction term over the draws and takes the KL term by formula; **A** averages both. The **path** estimator has the value of A, and leaves the score term, whose mean is zero, out of its gradient; once training is under way it is the quietest of the three.
 #
-# The gradient of an update is noisy for two reasons. Draw other $\varepsilon$, and it is another. Take other images, and it is another as well. These are all the symbols of this page:
+# The gradient of an update is noisy for two reasons. Draw other $\varepsilon$, and it is another. Take other images, and it is another as well. The symbols of sections 20.1 and 20.2:
 #
 # | Symbol | Meaning |
 # |---|---|
@@ -141,7 +141,7 @@ plt.show()
 # | $t_x$ | seconds spent once, whatever $L$ is: the encoder, and the bookkeeping of a step |
 # | $L^*$ | the number of draws with the lowest variance $\times$ seconds |
 #
-# The variance of a gradient is the sum of the variances of its entries, here over the encoder's weights. The draws are independent, so with $L$ of them it is $n_x + n_\varepsilon / L$: **draws shrink one part, images shrink both.** How large are the parts? [Another page](19_gradient_variance.ipynb) measures four networks on ten minibatches each; here are both parts at the end of training.
+# The variance of a gradient is the sum of the variances of its entries, here over the encoder's weights. The draws are independent, so with $L$ of them it is $n_x + n_\varepsilon / L$: **draws shrink one part, images shrink both.** How large are the parts? [Another page](19_gradient_variance.ipynb) measures four networks on ten minibatches each, of 100 images, or of 20 for the convolutional ones; here are both parts at the end of training.
 
 # %% tags=["plumbing"]
 NETWORKS = {
@@ -264,10 +264,7 @@ for name, objective, n in (("A", vh.sgvb_a, 1), ("B", vh.sgvb_b, 5)):
 # Five draws make a quieter gradient than one. They also take longer, and in those seconds you could have used more images. With twice the images you get half of the *whole* variance for at most twice the seconds, so the product of variance and seconds does not rise. Compare by this product: it says how long you need for a given variance if you may choose the number of images. More draws pay only if they lower
 #
 # $$
-# \begin{aligned}
-# &\left( n_x + \frac{n_\varepsilon}{L} \right) t_L , \\
-# &t_L = t_x + L \, t_z .
-# \end{aligned} \tag{20.1}
+# \left( n_x + \frac{n_\varepsilon}{L} \right) (t_x + L \, t_z) . \tag{20.1}
 # $$
 #
 # Set the derivative by $L$ to zero. The product is lowest at
@@ -276,10 +273,10 @@ for name, objective, n in (("A", vh.sgvb_a, 1), ("B", vh.sgvb_b, 5)):
 # L^* = \sqrt{\frac{n_\varepsilon \, t_x}{n_x \, t_z}} . \tag{20.2}
 # $$
 #
-# So several draws are worth their time where the draws make most of the noise and the encoder takes most of the seconds.
+# So several draws are worth their time where the draws make most of the noise and the encoder takes most of the seconds. $L^*$ is an upper limit: part of $t_x$ is the bookkeeping of a step, which more images would not pay again. The milliseconds below are those of one minibatch.
 
 
-# %%
+# %% tags=["plumbing"]
 def best_draws(label, row, name, part="encoder"):
     """L* of (20.2), and the ratio of the two variances in it."""
     noise = row["noise"][KEYS[name]]["1"][part] / row["between"][part]
@@ -381,11 +378,11 @@ vh.check(
 )
 
 # %% [markdown]
-# If $\varepsilon$ made all the noise, more draws would be a bargain: 25 of them take only 8 to 14 times as long as one. But the optimiser sees the solid lines. For the same variance five draws take 1.1 to 2.8 times the seconds of one, with B. The best number lies between 0.4 and 2 with B, and at about one or below with the path. The 2 is that of dense, $J = 20$, where two draws would be a little better than one; without the bookkeeping in $t_x$ it would be 1.3, since encoder and decoder do about the same work there.
+# If $\varepsilon$ made all the noise, more draws would be a bargain: 25 of them take only 8 to 14 times as long as one. But the optimiser sees the solid lines. For the same variance five draws take 1.1 to 2.8 times the seconds of one, with B. The best number lies between 0.4 and 2 with B, and at about one or below with the path. The 2 is that of dense, $J = 20$, where two draws would be a little better than one. There encoder and decoder do about the same work; with $t_x = t_z$, without the bookkeeping, it would be $\sqrt{1.75} = 1.3$.
 #
 # So if the noise of the draws is a concern, *change the estimator* before you draw twice: the path with one draw lowers the product by 6 to 35 per cent. With $J = 2$ it gains least, since there most of the noise is between minibatches.
 #
-# These numbers are for the whole encoder at the end of training. Elsewhere $L^*$ is another:
+# These numbers are for the whole encoder at the end of training. Before training, and for parts of the network, $L^*$ is another:
 
 # %% tags=["plumbing", "exact"]
 rows = []
@@ -409,7 +406,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Before training the path is noisier than B, and two or three draws would be best in the convolutional encoders. The last layer of the encoder has a half that makes $\sigma$; for this $\sigma$ head alone four to ten would be best. Yet it makes at most about one per cent of the encoder's variance at the end. And an update needs the decoder's gradient too, for which about one draw or less is best.
+# Before training the path is noisier than B, and often two or three draws would be best. The last layer of the encoder has a half that makes $\sigma$; for this $\sigma$ head alone four to ten would be best. Yet it makes at most about one per cent of the encoder's variance at the end. And an update needs the decoder's gradient too, the same with all three estimators: for it about one draw or less is best.
 #
 # Less noise is not yet better training. So train.
 #
@@ -423,7 +420,7 @@ vh.check(
 #
 # With $L M$ fixed this only grows with $L$. So update for update one draw should be best. Several draws save time instead, since ten images are encoded faster than a hundred. Does the time make up for the noise?
 #
-# The network is dense, with one hidden layer of 256 units and $J = 20$, trained with B and with Adam at a step of $10^{-3}$. Every run makes 18,000 updates, so each training image gets thirty draws in all; what differs is how many of them meet in one update. Five seeds each, paired.
+# The network is dense, with one hidden layer of 256 units and $J = 20$, trained with B and with Adam at a step of $10^{-3}$. Every run makes 18,000 updates, so each training image gets thirty draws in all: in 30, 15, 6 or 3 passes over the data, the dots below. What differs is how many of the draws meet in one update. Five seeds each; runs with the same seed start from the same weights.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Test ELBO of the four shares, five seeds each with intervals, in two panels. Above against updates: one draw lies on top and ends at −86 nats, two half a nat below, five at −88, ten at −91. Below against seconds: two draws begin below one and come near it at the end, five and ten stay below."}}
 figure, axes = plt.subplots(2, 1, figsize=(6.4, 6.4), sharey=True)
@@ -539,7 +536,7 @@ vh.check(
 vh.check("not in 95%", sum(in_same_seconds(2, 0.95)), 0, relation="<")
 
 # %% [markdown]
-# Update for update the order is that of (20.3). Five and ten draws save 9 and 15 per cent of the seconds, and still lose 2.2 and 4.4 nats in the same time; even if their updates took half as long they would lose. Two draws save next to nothing. They would be level with one if they took a quarter less time.
+# Update for update the order is that of (20.3). Five and ten draws save 9 and 15 per cent of the seconds, and still lose 2.2 and 4.4 nats in the same time; even if their updates took half as long they would lose. Two draws save next to nothing, so those that (20.2) allowed the larger network do not pay here. They could be level with one if they took a quarter less time.
 #
 # $\log p(x)$ says nearly the same: 0.7 ± 0.2, 2.5 ± 0.3 and 4.5 ± 0.3 nats lost, in as many updates.
 #
@@ -551,7 +548,7 @@ vh.check("not in 95%", sum(in_same_seconds(2, 0.95)), 0, relation="<")
 # >
 # > - *Fewer images an update* also mean fewer passes over the data, and a noisier gradient may want a smaller step of Adam. Only the usual step was tried, for all shares.
 # > - *Widened* for three comparisons, the interval of two draws against one in the ELBO contains zero; that in $\log p(x)$ does not.
-# > - *$L^*$ has no interval*: $n_x$ comes from ten minibatches, so read it as one digit. It is an upper limit, because the bookkeeping in $t_x$ does not grow with the images.
+# > - *$L^*$ has no interval*: $n_x$ comes from ten minibatches, so read it as one digit.
 # > - *A sum over the encoder* is ruled by its large entries. Adam scales each entry by its own size, so a small noisy one still makes noisy steps.
 # > - *Seconds* are those of two CPU cores. Where many draws run at once $t_z$ is smaller, but there more images cost little as well. Why fewer images save so little time here was not measured.
 # > - *$\log p(x)$* is estimated with 500 draws on 2,000 test images, and is too low.
