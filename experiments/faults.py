@@ -62,7 +62,7 @@ def over_pixels(values):
 
 
 def terms(model, x):
-    """Cross-entropy of each pixel [n, 28, 28, 1] and KL of each latent dimension [n, J]."""
+    """Cross-entropy of pixels [n, 28, 28, 1], KL of latents [n, J]."""
     mean, log_variance = encode(model, x)
     z = mean + tf.exp(0.5 * log_variance) * noise(model, mean)
     kl = 0.5 * (mean**2 + tf.exp(log_variance) - 1 - log_variance)

@@ -1151,8 +1151,6 @@ Markdown(f"{fold}{whole}\n</details>")
 # > - *Seeds*: ± and the bars are 95% intervals over three seeds, 4.3 standard errors. S4 long has one seed and says nothing about differences of a nat.
 # > - *Images*: the gap below $\log p(x)$ was measured on the first 1,000 or 2,000 test images of most rows and added to the bound of all.
 # > - *Seconds* were measured once for each system, on grey levels and two quiet cores.
-# >
-# > `make scoreboard` makes the table from stored results; `python experiments/run.py` computes what is missing.
 
 # %% [markdown]
 # ## What we measured

@@ -219,6 +219,9 @@ def test_the_table_puts_the_gravest_first():
     checkup = checked("pixels_averaged", trained("pixels_averaged"))
     table = checkup._repr_markdown_().splitlines()
     assert table[0].startswith("| level | finding") and table[2].startswith("| fault |")
+    fault = next(found for found in checkup.findings if found.level == "fault")
+    row = f"| fault | {fault.name}: {fault.measured} | {fault.advice} {fault.section} | {fault.expected}: {fault.why} |"
+    assert table[2] == row
     assert table[-1].startswith("Nothing wrong with: ") and "pixel range" in table[-1]
     assert str(checkup).splitlines()[0].startswith("fault")
     assert len(str(checkup).splitlines()) == len(checkup.findings)

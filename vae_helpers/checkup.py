@@ -27,7 +27,8 @@ class Finding(NamedTuple):
         name: what was looked at.
         value: what was measured: small in a healthy model, NaN where it cannot be told.
         level: `"ok"`, `"note"` (worth knowing, or it cannot be told) or `"fault"`.
-        measured, expected: the value and the threshold, in words.
+        measured: the value in words.
+        expected: the threshold in words.
         why: the threshold lies there.
         advice: what it means and what to do.
         section: where the book explains it.
@@ -64,7 +65,7 @@ class Checkup:
     def _repr_markdown_(self) -> str:
         worse = [finding for finding in self._worst_first() if finding.level != "ok"]
         rows = [
-            (f.level, f"{f.name}: {f.measured}", f"{f.expected}: {f.why}", f"{f.advice} {f.section}") for f in worse
+            (f.level, f"{f.name}: {f.measured}", f"{f.advice} {f.section}", f"{f.expected}: {f.why}") for f in worse
         ]
         fine = ", ".join(finding.name for finding in self.findings if finding.level == "ok")
         return f"{table(['level', 'finding', 'what to do', 'expected'], rows)}\n\nNothing wrong with: {fine}."
