@@ -115,7 +115,7 @@ def test_a_network_of_single_pixels_is_found():
     model = faults.not_flattened(0)
     model.compile("adam", objective=vh.sgvb_b)
     model.fit(vh.batches(images()[0][:5000], 100, seed=0), epochs=1, verbose=0)
-    assert {"unused latents", "bound below the average image"} <= set(vh.checkup(model, train, test).faults)
+    assert "bound below the average image" in vh.checkup(model, train, test).faults
 
 
 @pytest.mark.parametrize("name", ["bytes_as_pixels", "pixels_around_zero", "standardised"])
