@@ -155,6 +155,7 @@ def test_a_healthy_model_has_no_fault(name):
 def test_the_stored_systems_have_no_fault():
     runs = [run for name in faults.SYSTEMS for run in vh.stored(f"healthy-{name}")]
     assert {run["system"] for run in runs} == set(faults.SYSTEMS)
+    assert len(runs) == 15
     assert all(run["examined"]["uncommitted_changes"] is False for run in runs)
     assert [level for run in runs for level, _ in run["findings"].values() if level == "fault"] == []
 
