@@ -784,18 +784,18 @@ vh.table(["planted", "cost, nats", "check-up"], rows, digits=1)
 # |---|---|---|---|
 # | S0 | no `Flatten` | 144 | 7.6 |
 # | S0 | cross-entropy averaged, once images are flat | 50, collapse | 7.3 |
-# | S0 | no shuffling, no graph, the step inside the tape | time | [2.6](02_mlp_vae.ipynb) |
+# | S0 | `__call__` overridden, no shuffling, no graph, the step inside the tape | time | [2.6](02_mlp_vae.ipynb) |
 # | S0 | prints the loss as "ELBO"; $\operatorname{KL}(p \Vert q)$ in a comment | words | – |
 # | S1 | "dynamic" for a fixed set | 4 to 7 between sets | [3.9](03_conv_vae.ipynb) |
 # | S1 | mean of batch means | below 0.3 | [2.9](02_mlp_vae.ipynb) |
 # | S1 | plane upside down; a decoder that does not mirror | pictures, words | [3.2](03_conv_vae.ipynb), [3.6](03_conv_vae.ipynb) |
-# | S1 | reconstructions shown as samples; a film of stale files; $\mu$ and $\sigma$ "from the decoder" | pictures, words | – |
+# | S1 | reconstructions shown as samples; a film of stale files, its last frame twice; $\mu$ and $\sigma$ "from the decoder" | pictures, words | – |
 # | S2 | ReLU on both heads | 29; 34 on grey levels | 7.6, [6.2](06_case_studies.ipynb) |
 # | S2 | test pictures with dropout on | 3 | 7.6, [6.3](06_case_studies.ipynb) |
 # | S2 | ReLU on a Gaussian's mean | not measured | [6.2](06_case_studies.ipynb) |
 # | S3 | loss a pixel, right but unreadable, with RMSprop | 21 in the first epoch | [6.6](06_case_studies.ipynb) |
 # | S3 | $\sigma$ named for $\log\sigma^2$; `add_loss` | words; Keras 3 stops | [6.4](06_case_studies.ipynb) |
-# | S3 | a film of a trained model; red and blue swapped | pictures | [5.7](05_animations.ipynb) |
+# | S3 | a film of a trained model, red and blue swapped; figures never closed | pictures, memory | [5.7](05_animations.ipynb) |
 # | S4 | clipped probabilities | NaN, in time | 7.4, [22.2](22_second_recipe.ipynb) |
 # | S4 | `axis=[1, 2]` on colour images | $\beta = 3$ | [22.2](22_second_recipe.ipynb) |
 # | S4 | a softplus called `logvar`; $\log(\sigma)^2$; a conditional called "marginal likelihood"; a flag that does nothing | words | [22.1](22_second_recipe.ipynb) |

@@ -211,10 +211,13 @@ def test_images_that_do_not_fit_are_refused():
         vh.checkup(faults.dense(0), train, test[:0])
 
 
-def test_bytes_as_integers_are_let_in_and_found():
-    bytes_ = vh.load_mnist().test[:300]
-    assert bytes_.dtype == np.uint8
-    assert finding(vh.checkup(faults.dense(0), bytes_, bytes_), "pixel range").value == 254
+def test_integers_are_grey_levels_as_everywhere_in_the_package():
+    """What `vh.batches` divides by 255 is no fault; the same numbers as floats are."""
+    grey = vh.load_mnist().test[:300]
+    checkup = vh.checkup(faults.dense(0), grey, grey)
+    assert finding(checkup, "pixel range").level == "ok" and finding(checkup, "pixel kind").level == "note"
+    as_floats = grey.astype(np.float32)
+    assert finding(vh.checkup(faults.dense(0), as_floats, as_floats), "pixel range").value == 254
 
 
 def test_the_table_puts_the_gravest_first():

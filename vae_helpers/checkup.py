@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .data import binarize
 from .expect import expect
 from .model import VAE
 from .results import table
@@ -57,20 +58,19 @@ class Checkup:
         self.faults = tuple(finding.name for finding in findings if finding.level == "fault")
 
     def __str__(self) -> str:
-        lines = [f"{f.level:5}  {f.name}: {f.measured}; {f.expected}, {f.why}. {f.advice}" for f in self._worst_first()]
-        return "\n".join(lines)
+        seen = [(f"{f.level:5}  {f.name}: {f.measured}; {f.expected}, {f.why}.", f) for f in self._sorted()]
+        return "\n".join(f"{line} {found.advice} Section {found.section}." for line, found in seen)
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        worse = [finding for finding in self._worst_first() if finding.level != "ok"]
-        rows = [
-            (f.level, f"{f.name}: {f.measured}", f"{f.advice} {f.section}", f"{f.expected}: {f.why}") for f in worse
-        ]
+        worse = [finding for finding in self._sorted() if finding.level != "ok"]
+        texts = [(f"{f.name}: {f.measured}", f"{f.advice} {f.section}", f"{f.expected}: {f.why}") for f in worse]
+        rows = [(finding.level, *text) for finding, text in zip(worse, texts, strict=True)]
         fine = ", ".join(finding.name for finding in self.findings if finding.level == "ok")
         return f"{table(['level', 'finding', 'what to do', 'expected'], rows)}\n\nNothing wrong with: {fine}."
 
-    def _worst_first(self) -> list[Finding]:
+    def _sorted(self) -> list[Finding]:
         return sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 
 
@@ -82,7 +82,7 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
 
     Args:
         model: any `VAE`, so any two Keras networks; it need not have been trained here.
-        train: the images it was trained on, as it was given them, [n, H, W, C].
+        train: the images it was trained on, as it was given them, [n, H, W, C]; uint8: grey levels, as ever.
         test: images it has not seen, treated in the same way.
         seed: of the noise.
 
@@ -93,7 +93,8 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
         ValueError: images of another shape than the model's, or none.
 
     Example:
-        >>> vh.checkup(model, images.train, images.test)
+        >>> x_train, x_test = (vh.binarize(x, "threshold") for x in (images.train, images.test))
+        >>> vh.checkup(model, x_train, x_test)
     """
     sets = [_as_given(images, model, name) for images, name in ((train, "train"), (test, "test"))]
     with _unchanged(model), np.errstate(all="ignore"):
@@ -106,7 +107,7 @@ def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
     images = np.asarray(images)
     fits = images.ndim == 4 and images.shape[1:] == tuple(model.image_shape) and len(images) > 0
     expect(fits, f"{name}: expected images {['n', *model.image_shape]}, at least one, got {list(images.shape)}.")
-    return images.astype(np.float32, copy=False)
+    return binarize(images, "none") if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 
 @contextlib.contextmanager

@@ -35,10 +35,9 @@ class Symptoms:
     """The measures of one model, each made when it is first asked for."""
 
     def __init__(self, model: VAE, train: np.ndarray, test: np.ndarray, seed: int):
-        self.model, self.train, self.test, self.seed = model, train, test, seed
-        self.some = test[:_MOST]
+        self.model, self.train, self.test, self.seed = model, train, test[:_MOST], seed
         self.is_gaussian = model.likelihood_name == "gaussian"
-        pixels = np.concatenate([train[:_MOST].ravel(), self.some.ravel()])
+        pixels = np.concatenate([train[:_MOST].ravel(), self.test.ravel()])
         self.low, self.high = float(pixels.min()), float(pixels.max())
         self.grey = float(np.mean((pixels > 0) & (pixels < 1)))
 
@@ -62,7 +61,7 @@ class Symptoms:
 
     @functools.cached_property
     def tested(self) -> _Pass:
-        return self.look(self.some)
+        return self.look(self.test)
 
     @property
     def used(self) -> np.ndarray:
@@ -101,20 +100,20 @@ class Symptoms:
             means = self.model._likelihood.pixels(tf.constant(logits)).mean().numpy()
             outputs = np.interp(mean, means, logits)
         pixels = self.model._likelihood.pixels(tf.constant(outputs, tf.float32))
-        scores = tf.reduce_sum(pixels.log_prob(self.some), axis=[1, 2, 3])
+        scores = tf.reduce_sum(pixels.log_prob(self.test), axis=[1, 2, 3])
         return float(tf.reduce_mean(scores)) - float(self.tested.elbo.mean())
 
     def inverted(self) -> float:
-        some = self.some[:1000]
+        some = self.test[:1000]
         return float(self.look(self.low + self.high - some).elbo.mean() - self.tested.elbo[: len(some)].mean())
 
     def encoder_wavers(self) -> float:
-        again = self.look(self.some[:1000])
+        again = self.look(self.test[:1000])
         first = _Pass(*(part[:1000] for part in self.tested))
         return float(np.sqrt(np.mean(((again.mean - first.mean) / first.std) ** 2)))
 
     def training_mode(self) -> float:
-        return float(self.look(self.some[:2000], training=True).elbo.mean() - self.tested.elbo[:2000].mean())
+        return float(self.look(self.test[:2000], training=True).elbo.mean() - self.tested.elbo[:2000].mean())
 
     def unused(self) -> float:
         return float(np.mean(~self.used))
@@ -187,7 +186,7 @@ class Symptoms:
 
     def leaked(self) -> float:
         seen = {hash(image.tobytes()) for image in self.train}
-        return float(np.mean([hash(image.tobytes()) in seen for image in self.some]))
+        return float(np.mean([hash(image.tobytes()) in seen for image in self.test]))
 
     def already_squashed(self) -> float | None:
         outputs = self.tested.outputs
@@ -209,7 +208,7 @@ class Symptoms:
     def inference_gap(self) -> float:
         if self.outside() > 0:
             return math.nan
-        some = self.some[:200]
+        some = self.test[:200]
         return float(np.mean(log_likelihood(self.model, some, 100, self.seed))) - elbo(
             self.model, some, 40, seed=self.seed
         )
