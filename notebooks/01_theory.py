@@ -570,6 +570,10 @@ vh.check(
 # %% [markdown]
 # A Gaussian of the right width comes within 0.016 nats, never quite there: the posterior is no Gaussian.
 #
+# On the book's web page you can move $q$ yourself. Drag the large dot for its mean, the small one for its width. What the bound gains, the gap loses.
+#
+# <div class="move-q"><em>(Here $q$ can be moved by hand, where the page may run JavaScript. The picture above shows the same bound.)</em></div>
+#
 # In several dimensions a $q$ that treats them as independent can leave more: [the page on the linear VAE](12_linear_vae.ipynb) says how much.
 
 # %% [markdown]

@@ -678,6 +678,10 @@ vh.check("and path / B is about a half", of_path, 0.5, atol=0.15)
 #
 # A fourth estimator, the naive score function of chapter 1, scatters thousands of times as much as B and more.
 #
+# On the book's web page you can throw all four, on the model of chapter 1 whose code is one number. Begin with "good": near the posterior the path is the quietest. Then try "far off".
+#
+# <div class="throw-dice"><em>(Here the four estimates can be thrown like dice, where the page may run JavaScript. The bars above show three of them.)</em></div>
+#
 # ## 4.5 Other networks
 #
 # Is one network typical? The noise of $\varepsilon$ alone, the coloured part, was measured on four: the dense network, and the convolutional one of [chapter 3](03_conv_vae.ipynb), each with $J = 2$ and $J = 20$. All were trained with B, the dense ones for thirty epochs, the convolutional ones for ten. The page reads what `experiments/gradients.py` stored.

@@ -25,6 +25,7 @@ NEEDED_WHERE = {
     "thebe": "(?!)",  # Jupyter Book always adds it; it would load more from elsewhere
     "design-tabs": "sd-tab-set",
     "explorer": 'class="latent-explorer',
+    "tiny-model": 'class="(?:move-q|throw-dice)"',
     "togglebutton": r'class="(?:[^"]* )?(?:toggle|admonition[^"]* dropdown)[" ]',
 }
 # The theme's script lays the whole page out to find the boxes that scroll: book.js does it where the reader is.
