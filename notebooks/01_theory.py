@@ -1841,6 +1841,7 @@ vh.check(
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-1) asks what you take along, and explains every answer.
 # - [Chapter 2](02_mlp_vae.ipynb) builds a first VAE on real images, with (1.16) as its objective.
 # - [Chapter 4](04_sgvb_a_vs_b.ipynb) measures the variances of A, B and the path gradient during training.
 # - [Kingma & Welling 2013](../book/bibliography.md), sections 2 and 3, appendices B and C: you can now check every line.

@@ -1192,6 +1192,7 @@ vh.check(
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-2) asks what you take along, and explains every answer.
 # - [Chapter 3](03_conv_vae.ipynb) goes on with convolutions, and computes $\log p_\theta(x)$ exactly.
 # - The [case studies](06_case_studies.ipynb) mend two more published VAEs: heads, dropout, a ReLU, and a loss on another scale.
 # - [Chapter 1](01_theory.ipynb) derives everything that was used here. The [notation](../book/notation.md) and the [glossary](../book/glossary.md) list the terms. The original paper is in the [bibliography](../book/bibliography.md).

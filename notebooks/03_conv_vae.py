@@ -793,7 +793,7 @@ vh.check(
 vh.check("and badly for some image", missed.max(), 10, relation=">")
 
 # %% [markdown]
-# Importance sampling is the field's standard, and it falls short. To see why, look at the gap between $\log p(x)$ and the ELBO. It is the KL divergence from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$ ([chapter 1](01_theory.ipynb)). On the grid you have both: the posterior is the terms of the sum, normalised. (`log_q` below is already averaged over $q$.)
+# Importance sampling is the field's standard, and it falls short. To see why, look at the gap between $\log p(x)$ and the ELBO. It is the KL divergence from the encoder's Gaussian to the true posterior $p_\theta(z \mid x)$ ([chapter 1](01_theory.ipynb)). On the grid you have both: the posterior is the terms of the sum, normalised.
 
 # %%
 log_posterior = tf.constant(log_joint - exact[:, None, None])
@@ -809,11 +809,11 @@ def kl_to_posterior(mean, scale):
     """KL(q ‖ true posterior) of each image on the grid, nats, [n]."""
     q_1 = masses(mean[:, 0], scale[:, 0])
     q_2 = masses(mean[:, 1], scale[:, 1])
-    log_q = sum(
+    mean_log_q = sum(
         tf.reduce_sum(tf.math.xlogy(m, m), axis=1) for m in (q_1, q_2)
     )
     over_z_1 = tf.linalg.matvec(log_posterior, q_1)
-    return log_q - tf.reduce_sum(q_2 * over_z_1, axis=1)
+    return mean_log_q - tf.reduce_sum(q_2 * over_z_1, axis=1)
 
 
 # %% tags=["check"]
@@ -1342,4 +1342,4 @@ del logits, log_px_z
 # %% [markdown]
 # ## What to read next
 #
-# [Chapter 4](04_sgvb_a_vs_b.ipynb) asks whether A or B is the better estimator. [Chapter 5](05_animations.ipynb) films what training does to the plane. For the networks of this chapter go on to [the second recipe](22_second_recipe.ipynb) and [other data, other codes](21_next_steps.ipynb). The papers are in the [bibliography](../book/bibliography.md).
+# [The quiz of this chapter](../book/quizzes.md#chapter-3) asks what you take along, and explains every answer. [Chapter 4](04_sgvb_a_vs_b.ipynb) asks whether A or B is the better estimator. [Chapter 5](05_animations.ipynb) films what training does to the plane. For the networks of this chapter go on to [the second recipe](22_second_recipe.ipynb) and [other data, other codes](21_next_steps.ipynb). The papers are in the [bibliography](../book/bibliography.md).

@@ -1205,6 +1205,7 @@ for c, name in ((0.0, "B"), (1.0, "A")):
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-4) asks what you take along, and explains every answer.
 # - [Chapter 5](05_animations.ipynb) shows the reparameterisation trick in motion, and why a gradient is quiet when the noise stays fixed.
 # - [The variance of a gradient](19_gradient_variance.ipynb): the gradient by $\sigma$, and all tables of this chapter's networks.
 # - [Draws or images?](20_draws_or_images.ipynb) and [Do tighter bounds train better?](18_tighter_bounds.ipynb)

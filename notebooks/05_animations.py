@@ -1141,6 +1141,7 @@ vh.check("exercise 6: two ε", fresh_half.var() / fresh.var(), 4, atol=0.3)
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-5) asks what you take along, and explains every answer.
 # - The [case studies](06_case_studies.ipynb) train S3 to the end, [chapter 3](03_conv_vae.ipynb) S1 and S4.
 # - To paint a film of your own, read `vae_helpers/animation.py`: a painter is a generator that yields arrays.
 # - Papers are in the [bibliography](../book/bibliography.md).

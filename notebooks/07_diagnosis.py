@@ -1043,6 +1043,7 @@ vh.check("exercise 7: a third of R + 3 KL", program, by_hand, atol=1e-9)
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-7) asks what you take along, and explains every answer.
 # - [The page on the aggregate posterior](15_aggregate_posterior.ipynb) measures how far codes lie from the prior, in any number of dimensions.
 # - [The page on grey levels](17_grey_levels.ipynb) shows what a cross-entropy on grey levels optimises.
 # - [Chapter 6](06_case_studies.ipynb) takes two published VAEs apart, one choice at a time.
