@@ -607,6 +607,10 @@ plt.show()
 # %% [markdown]
 # Look for the mistakes: most of them mix digits whose clusters touch in the scatter below. And look at the edges: reconstructions are soft. The decoder returns a *probability* for each pixel, and where two numbers cannot say which of many strokes it was, the honest answer is in between.
 #
+# On the book's web page you can put a digit of your own through a VAE. Draw one: you see the cloud that the encoder answers with, what the decoder makes of it, and the two terms of the bound in nats. (The networks are those of S4, from [page 22](22_second_recipe.ipynb).) Then draw something that is no digit. Which of the two terms notices?
+#
+# <div class="latent-explorer"><em>(Here stands a pad to draw a digit on, where the page may run JavaScript. The strips above show test digits and what comes back.)</em></div>
+#
 # ### Samples
 #
 # New digits: draw $z$ from the prior and decode. No image goes in. What you see are the pixels' probabilities; flipping a coin for each pixel would only add grain.

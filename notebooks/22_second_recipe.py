@@ -251,7 +251,7 @@ plt.show()
 # %% [markdown]
 # Test images in the first and third row, what comes back below each. The strokes are firmer than those of section 3.6. But fours and sevens come back as nines, and the two is still a blur.
 #
-# On the book's web page you can try this model's decoder here: drag the ring, or move it with the arrow keys. Can you find a clear four? Fours and nines share a region.
+# On the book's web page you can try this model here: drag the ring, move it with the arrow keys, or draw a digit on the pad below it. Can you find a clear four? Fours and nines share a region.
 #
 # <div class="latent-explorer"><em>(Here stands a latent plane that can be explored, where the page may run JavaScript. A still one stands in section 3.6 of chapter 3.)</em></div>
 

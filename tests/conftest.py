@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import vae_helpers as vh
 
 IMAGE_SHAPE = (8, 8, 1)
-EXPENSIVE = {"pages", "kernel", "one_process", "decode", "decks"}  # fixtures that take seconds, made once
+EXPENSIVE = {"pages", "kernel", "one_process", "networks", "decks"}  # fixtures that take seconds, made once
 LIMIT = 600  # seconds for a step in another process: fifty times what it takes, and half of pytest's own limit
 
 

@@ -3,6 +3,7 @@
 These tests take the Chromium of the system (Debian: `apt install chromium`), and are skipped where there is none.
 """
 
+import copy
 import functools
 import http.server
 import re
@@ -10,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
@@ -31,7 +33,8 @@ PAGES = [
 ]
 LIMIT = 300_000  # milliseconds that a page may take for anything: an error of Playwright's says what it waited for
 # A busy machine may draw no frame for minutes, and `evaluate` waits for ever: a fifth of a second is enough.
-NEXT_FRAME = """window.explorerAt = () => document.querySelector(".latent-explorer").explorer.z;
+NEXT_FRAME = """window.explorer = () => document.querySelector(".latent-explorer").explorer;
+window.explorerAt = () => explorer().z;
 window.nextFrame = () => new Promise((done) => {
     requestAnimationFrame(done);
     setTimeout(done, 200);
@@ -306,7 +309,7 @@ def test_the_explorer_follows_mouse_and_keys(visit, name):
     for key in ("ArrowLeft", "ArrowLeft", "ArrowUp", "Shift+ArrowDown"):
         page.keyboard.press(key)
     assert np.allclose(place(), [1.6, 1.4], atol=0.05)
-    until(page, "document.querySelector('.where').textContent.includes('1.6')")
+    until(page, "document.querySelector('.where').textContent.includes(explorerAt()[0].toFixed(2))")
     assert "show the digit 0" in where.text_content()
     for _ in range(10):
         page.keyboard.press("Shift+ArrowRight")
@@ -380,10 +383,144 @@ def test_the_explorer_shows_what_tensorflow_decodes(visit, pages):
     page = visit("book/intro.html", at=pages.as_uri())
     explorer(page)
     z = np.random.default_rng(1).normal(size=(40, 2)).astype(np.float32)
-    decode = "(points) => points.map((z) => Array.from(document.querySelector('.latent-explorer').explorer.decode(z)))"
+    decode = "(points) => points.map((z) => Array.from(explorer().vae.decode(z)))"
     by_page = np.array(page.evaluate(decode, z.tolist()))
     by_tensorflow = export_explorer.trained().likelihood(z).mean().numpy().reshape(len(z), -1)
     assert np.max(np.abs(by_page - by_tensorflow)) < 1e-3
+    assert page.wrong == []
+
+
+def rated(page) -> dict:
+    """What the page says of the digit on the pad, once it has said it: the image, the numbers, the sentence."""
+    until(page, "!explorer().pad.frame && document.querySelector('.latent-explorer-said').textContent !== ''")
+    return page.evaluate(
+        """() => {
+            const text = (name) => document.querySelector(`.latent-explorer-pad .${name}`).textContent;
+            const parts = ["mean", "deviation", "reconstruction", "kl", "bound", "rank", "latent-explorer-said"];
+            return {
+                image: Array.from(explorer().pad.image()),
+                ...explorer().pad.result,
+                shown: Object.fromEntries(parts.map((name) => [name, text(name)])),
+            };
+        }"""
+    )
+
+
+def assert_tensorflow_agrees(found: list[dict]) -> None:
+    """Position, spread and nats of images, as the page found them, to a thousandth."""
+    model = export_explorer.trained()
+    images = np.reshape([one["image"] for one in found], (-1, 28, 28, 1)).astype(np.float32)
+    posterior = model.posterior(images)
+    reconstruction, kl = export_explorer.reconstruction_and_kl(model, images)
+    for name, expected in (("mean", posterior.mean()), ("deviation", posterior.stddev())):
+        np.testing.assert_allclose([one["cloud"][name] for one in found], expected, atol=1e-3)
+    for name, expected in (("reconstruction", reconstruction), ("kl", kl), ("bound", reconstruction - kl)):
+        np.testing.assert_allclose([one[name] for one in found], expected, atol=1e-3)
+
+
+def draw(page, *places) -> None:
+    """A stroke with the mouse, from place to place of the pad, in shares of its width and height."""
+    area = page.locator(".pad").bounding_box()
+    for i, (across, down) in enumerate(places):
+        page.mouse.move(area["x"] + across * area["width"], area["y"] + down * area["height"], steps=5)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_drawn_digit_is_encoded_and_rated(visit):
+    page = visit("book/intro.html")
+    explorer(page).locator(".pad").scroll_into_view_if_needed()
+    draw(page, (0.5, 0.15), (0.5, 0.85))
+    one = rated(page)
+    assert one["shown"]["bound"] == f"{one['bound']:.1f} nats".replace("-", "−")
+    assert re.search(r"(better|worse) than \d+% of the 10,000 test digits", one["shown"]["latent-explorer-said"])
+    assert np.allclose(page.evaluate("explorerAt()"), one["cloud"]["mean"])  # the ring is where the encoder puts it
+    page.get_by_role("button", name="Clear").click()
+    until(page, "explorer().pad.result === null && explorer().cloud === null")
+    draw(page, (0.2, 0.2), (0.8, 0.8))
+    draw(page, (0.2, 0.8), (0.8, 0.2))
+    cross = rated(page)
+    assert cross["bound"] < one["bound"] - 50  # the model knows ones, and no crosses
+    assert_tensorflow_agrees([one, cross])
+    assert page.wrong == []
+
+
+def test_the_keyboard_chooses_test_images(visit):
+    """All that the page offers, for a reader who wants no motion: the ring stands in its place at once."""
+    page = visit("book/intro.html", reduced_motion="reduce")
+    choice = explorer(page).locator(".choice")
+    offered = choice.locator("option").count() - 1
+    found = []
+    choice.focus()
+    for _ in range(offered):
+        page.evaluate("document.querySelector('.latent-explorer-said').textContent = ''")
+        page.keyboard.press("ArrowDown")
+        found.append(rated(page))
+        assert np.allclose(page.evaluate("explorerAt()"), found[-1]["cloud"]["mean"])
+    assert choice.input_value() == str(offered - 1) and offered == 20
+    assert_tensorflow_agrees(found)
+    assert page.wrong == []
+
+
+def test_a_finger_draws_on_the_pad_and_beside_it_scrolls_the_page(visit):
+    page = visit("book/intro.html", PHONE, has_touch=True)
+    pad = explorer(page).locator(".pad")
+    pad.scroll_into_view_if_needed()
+    touch = page.context.new_cdp_session(page)
+
+    def drag(across):
+        """A finger up the screen, so far to the right in shares of the pad's width."""
+        area = pad.bounding_box()
+        for i in range(9):
+            point = {"x": area["x"] + across * area["width"], "y": area["y"] + (0.9 - 0.1 * i) * area["height"]}
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove" if i else "touchStart", "touchPoints": [point]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        some_frames(page)
+
+    top = page.evaluate("scrollY")
+    drag(0.5)
+    drawn = rated(page)
+    assert page.evaluate("scrollY") == top
+    drag(1.2)
+    until(page, "(top) => scrollY > top", top)
+    assert rated(page)["image"] == drawn["image"] and 20 < sum(drawn["image"]) < 100  # a one
+    assert page.wrong == []
+
+
+@pytest.mark.parametrize("name", ["book/intro.html", "notebooks/22_second_recipe.html"])
+def test_a_link_keeps_the_point(visit, name):
+    page = visit(f"{name}#z=1.20,-0.7")
+    until(page, "explorer()?.z[0] === 1.2 && explorer().z[1] === -0.7")
+    until(page, "document.querySelector('.latent-explorer').getBoundingClientRect().top < innerHeight / 2")
+    page.locator(".plane").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("location.hash") == "#z=1.20,-0.7"  # no move writes
+    page.get_by_role("button", name="Copy link").click()
+    assert page.evaluate("location.hash") == "#z=1.30,-0.70"
+    page.evaluate("location.hash = '#z=-2,9'")
+    until(page, "explorer().z[0] === -2 && explorer().z[1] === 3.6")  # the plane ends there
+    anchor = page.locator("article section[id]").last.get_attribute("id")
+    before = page.evaluate("scrollY")
+    page.evaluate("(anchor) => { location.hash = anchor }", anchor)
+    until(page, "(before) => scrollY > before", before)  # an anchor of the page is one still
+    assert page.evaluate("explorerAt()") == [-2, 3.6] and page.wrong == []
+
+
+def test_the_explorer_fills_the_screen_and_lists_where_the_digits_lie(visit):
+    page = visit("book/intro.html")
+    box = explorer(page)
+    box.get_by_role("button", name="Full screen").click()
+    until(page, "document.fullscreenElement?.className === 'latent-explorer-box'")
+    box.get_by_role("button", name="Leave full screen").click()
+    until(page, "document.fullscreenElement === null")
+    box.get_by_text("Where each digit lies").click()
+    said = box.locator(".latent-explorer-places li").all_inner_texts()
+    points, labels = page.evaluate("[explorer().points, Array.from(explorer().labels)]")
+    for digit in range(10):
+        mean = np.mean(np.array(points)[np.array(labels) == digit], axis=0)
+        assert said[digit].startswith(f"{digit}: around ({mean[0]:.2f}, {mean[1]:.2f})".replace("-", "−"))
+    assert said[0].endswith("upper right") and said[1].endswith("lower left")
     assert page.wrong == []
 
 
@@ -433,12 +570,18 @@ def test_copy_buttons_come(visit):
     assert cells > 50 and page.wrong == []
 
 
-def test_the_whole_book_is_printed(pages, tmp_path):
+@pytest.fixture(scope="module")
+def single_page(pages) -> BeautifulSoup:
+    """The book as one page: a minute or two, for all that is printed here."""
+    return pdf.single_page()
+
+
+def test_the_whole_book_is_printed(pages, single_page, tmp_path):
     """Every page of the contents, bookmarks and links that lead somewhere, pictures, numbered equations."""
     from pypdf import PdfReader
 
     target = tmp_path / "book.pdf"
-    pdf.print_book(target)
+    pdf.print_page(copy.copy(single_page), target)
     printed = PdfReader(target)
     assert len(printed.pages) > 60
     for index in range(0, len(printed.pages), 10):  # pypdf takes a tenth of a second to read a page
@@ -463,6 +606,8 @@ def test_the_whole_book_is_printed(pages, tmp_path):
     links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
     inside = [link["/Dest"] for link in links if "/Dest" in link]
     assert len(inside) > 300 and set(inside) <= set(printed.named_destinations)
+    outside = [link["/A"]["/URI"] for link in links if "/Dest" not in link]
+    assert len(outside) > 50 and all(address.startswith("http") for address in outside)  # no file of this machine
     whole = BeautifulSoup((pages.parent / "singlehtml" / "index.html").read_text("utf-8"), "html.parser")
     drawn = [one.get_object() for page in printed.pages for one in page["/Resources"].get("/XObject", {}).values()]
     assert sum(one["/Subtype"] == "/Image" for one in drawn) == len(whole.select("article img")) > 20
@@ -471,3 +616,41 @@ def test_the_whole_book_is_printed(pages, tmp_path):
     text = " ".join(page.extract_text() for page in chapter)
     for equation in re.findall(r"\\tag\{([\d.]+)\}", (ROOT / "notebooks" / "02_mlp_vae.py").read_text("utf-8")):
         assert f"({equation})" in text
+
+
+def letters(text: str) -> str:
+    """What stays of a sentence or of code wherever it is set: neither space nor quotation marks."""
+    return re.sub(r"\W+", "", text)
+
+
+def test_a_hand_out_has_no_solution_and_a_chapter_stands_alone(single_page, tmp_path):
+    from pypdf import PdfReader
+
+    solved, seen = [], []
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            (solved if "solution" in cell.metadata.get("tags", []) else seen).append(cell.source)
+    seen = letters("\n".join(seen))
+    pieces = {letters(piece) for source in solved for piece in re.split(r"[\n$`]", source)}
+    pieces = {piece for piece in pieces if len(piece) > 20 and piece not in seen}
+    page = copy.copy(single_page)
+    pdf.leave_solutions_out(page)
+    before, after = (letters(one.get_text()) for one in (single_page, page))
+    assert sum(piece in before for piece in pieces) > 500
+    assert [piece for piece in pieces if piece in after] == []
+    assert not [name for name in pdf.WITH_ANSWERS if page.find(id=f"document-{name}")]
+    exercises = len([1 for paragraph in page.find_all("p") if re.match(r"\d+\. .*\(\d+ min", paragraph.get_text())])
+    assert str(page).count(pdf.ROOM[:30]) == exercises > 80
+
+    chapters = dict(pdf.chapters(page))
+    assert [f"notebooks/{name}.html" for name in chapters] == [name for name in PAGES if name.startswith("notebooks/")]
+    for name in ("01_theory", "12_linear_vae"):
+        title = letters(chapters[name].find("h2").get_text())
+        pdf.print_page(chapters[name], tmp_path / f"{name}.pdf")
+        printed = PdfReader(tmp_path / f"{name}.pdf")
+        texts = [page.extract_text() for page in printed.pages]
+        assert title in letters(texts[0])[: len(title) + 1]  # the number of the page comes first
+        assert "Solution" not in "".join(texts) and "Exercises" in "".join(texts)
+        links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
+        assert {link["/Dest"] for link in links if "/Dest" in link} <= set(printed.named_destinations)
+        assert all(link["/A"]["/URI"].startswith("http") for link in links if "/Dest" not in link)

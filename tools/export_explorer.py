@@ -1,10 +1,10 @@
-"""Writes what the latent explorer of the book needs: a trained decoder, and where test images lie in its plane.
+"""Writes what the latent explorer of the book needs: a trained VAE, where it puts test images, and their bounds.
 
     python tools/export_explorer.py     # or: make explorer
 
-The decoder is that of system S4 after fifty epochs, whose weights are stored (`experiments/run.py s4-long`). The result
-is a script, book/_static/explorer-data.js, and not a JSON file, because a page opened from the disk may load scripts
-only. Numbers are little-endian and in base64: the weights float32, the points in thousandths as int16.
+The networks are those of system S4 after fifty epochs, whose weights are stored (`experiments/run.py s4-long`). The
+result is a script, book/_static/explorer-data.js, and not a JSON file, because a page opened from the disk may load
+scripts only. Numbers are little-endian and in base64: the weights float32, the points in thousandths as int16.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from pathlib import Path
 
 import vae_helpers as vh
 
+import keras  # isort: skip
 import numpy as np  # isort: skip
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "experiments" / "results" / "s4-long-seed0.weights.h5"
 TARGET = ROOT / "book" / "_static" / "explorer-data.js"
 POINTS = 3000
+EXAMPLES_PER_DIGIT = 2
 
 
 def trained() -> vh.VAE:
@@ -34,31 +36,77 @@ def encoded(array: np.ndarray, dtype: str) -> str:
     return base64.b64encode(np.ascontiguousarray(array, dtype).tobytes()).decode("ascii")
 
 
-def layers_of(model: vh.VAE) -> list[dict]:
-    """The decoder's layers with weights: a dense one, then transposed convolutions with 'same' padding.
+def layers_of(network: keras.Model) -> list[dict]:
+    """A network's layers with weights: dense ones, convolutions with 'valid' and transposed ones with 'same' padding.
 
-    A kernel is stored as Keras has it: [row, column, channel out, channel in].
+    A kernel is stored as Keras has it: [row, column, channel in, channel out], if transposed [row, column, out, in].
+    The grid of a `Reshape` belongs to the layer before it.
     """
     layers = []
-    for layer in (layer for layer in model.decoder.layers if layer.weights):
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Reshape):
+            layers[-1]["grid"] = list(layer.target_shape[:2])
+        if not layer.weights:
+            continue
         kernel, bias = layer.get_weights()
-        shape = list(kernel.shape)
-        layer_shape = {"dense": shape} if kernel.ndim == 2 else {"stride": layer.strides[0], "kernel": shape}
+        stride = {} if kernel.ndim == 2 else {"stride": layer.strides[0]}
         numbers = {"weights": encoded(kernel, "<f4"), "bias": encoded(bias, "<f4")}
-        layers.append(layer_shape | {"relu": layer.activation.__name__ == "relu"} | numbers)
+        shape = {"kind": type(layer).__name__, "kernel": list(kernel.shape), **stride}
+        layers.append(shape | {"relu": layer.activation.__name__ == "relu"} | numbers)
     return layers
 
 
+def reconstruction_and_kl(model: vh.VAE, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two terms of the bound as the page computes them.
+
+    Args:
+        model: with two latent dimensions.
+        images: float32 zeros and ones, shape [n, 28, 28, 1].
+
+    Returns:
+        In nats, float64 [n] each: E_q[log p(x | z)] by the Gauss-Hermite rule of three points in each of the two
+        dimensions, and KL(q(z | x) ‖ p(z)).
+    """
+    posterior = model.posterior(images)
+    mean, deviation = posterior.mean().numpy(), posterior.stddev().numpy()
+    points, weights = np.polynomial.hermite_e.hermegauss(3)
+    reconstruction = np.zeros(len(images))
+    for (i, j), weight in np.ndenumerate(np.outer(weights, weights) / weights.sum() ** 2):
+        z = mean + deviation * np.float32([points[i], points[j]])
+        reconstruction += weight * model.likelihood(z).log_prob(images).numpy()
+    kl = (mean**2 + deviation**2 - 1) / 2 - np.log(deviation)
+    return reconstruction, kl.sum(axis=1, dtype=np.float64)
+
+
+def quantiles(model: vh.VAE, images: np.ndarray) -> list[float]:
+    """The bounds of images, float32 zeros and ones: the smallest, those that 1%, 2%, ... stay below, the largest."""
+    parts = [reconstruction_and_kl(model, part) for part in np.array_split(images, max(1, len(images) // 500))]
+    bounds = np.concatenate([reconstruction - kl for reconstruction, kl in parts])
+    return [round(float(quantile), 2) for quantile in np.quantile(bounds, np.linspace(0, 1, 101))]
+
+
+def examples(images: np.ndarray, labels: np.ndarray) -> dict:
+    """The first test images of each digit, a bit a pixel, for those who cannot or will not draw."""
+    numbers = [int(i) for digit in range(10) for i in np.flatnonzero(labels == digit)[:EXAMPLES_PER_DIGIT]]
+    return {
+        "numbers": numbers,
+        "labels": [int(labels[i]) for i in numbers],
+        "images": encoded(np.packbits(images[numbers].astype(bool)), "u1"),
+    }
+
+
 def main() -> None:
-    model, images = trained(), vh.load_mnist()
-    means = model.posterior(vh.binarize(images.test[:POINTS], "threshold")).mean().numpy()
+    model, mnist = trained(), vh.load_mnist()
+    images = vh.binarize(mnist.test, "threshold")
     data = {
         "source": "system S4, convolutional, 50 epochs on MNIST cut at one half, seed 0",
         "colors": [color.lower() for color in vh.DIGIT_COLORS],
-        "grid": list(model.decoder.layers[1].target_shape),
-        "layers": layers_of(model),
-        "points": encoded(np.rint(1000 * means), "<i2"),
-        "labels": encoded(images.test_labels[:POINTS], "u1"),
+        "encoder": layers_of(model.encoder),
+        "decoder": layers_of(model.decoder),
+        "points": encoded(np.rint(1000 * model.posterior(images[:POINTS]).mean().numpy()), "<i2"),
+        "labels": encoded(mnist.test_labels[:POINTS], "u1"),
+        "examples": examples(images, mnist.test_labels),
+        "quantiles": quantiles(model, images),
     }
     TARGET.write_text(f"window.latentExplorerData = {json.dumps(data)};\n", "utf-8")
     print(f"{TARGET.relative_to(ROOT)}: {TARGET.stat().st_size / 1000:.0f} kB")

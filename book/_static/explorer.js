@@ -1,92 +1,60 @@
-// The latent explorer: a trained decoder that runs in the page. Drag a point through the latent plane, see its digit.
+// The latent explorer: a trained VAE that runs in the page. Drag a point through the latent plane and see its digit, or
+// draw a digit and see where the encoder puts it, and what that is worth in nats.
 //
 // Every element of the class `latent-explorer` becomes one; what it holds is shown until then, or without JavaScript.
-// The weights come from explorer-data.js (tools/export_explorer.py), loaded when an explorer comes near the screen.
+// The rest is loaded when an explorer comes near the screen: what it computes (explorer-networks.js), the pad
+// (explorer-pad.js), and the weights (explorer-data.js, which tools/export_explorer.py writes).
 
 const LIMIT = 3.6; // the plane shows [-LIMIT, LIMIT]²
+const PARTS = ["explorer-networks.js", "explorer-pad.js", "explorer-data.js"];
+// A link that keeps the place: …#z=0.30,-1.20
+const HASH = /^#z=(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)$/;
 
-function decodeBase64(text, Type) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Type(bytes.buffer);
+// A square part of the plane on a canvas: how long a unit is there, and where a point lies.
+function makeView(canvas, [middle1, middle2], half) {
+  const unit = canvas.width / (2 * half);
+  const place = ([z1, z2]) => [canvas.width / 2 + (z1 - middle1) * unit, canvas.height / 2 - (z2 - middle2) * unit];
+  return { unit, place };
 }
 
-// A transposed convolution with 'same' padding. An output pixel is reached from the input pixels whose kernel, laid at
-// their place in the larger image, covers it: its channels are scalar products with the kernel's rows, whose lengths are multiples of four.
-function transposedConvolution(input, height, width, { stride, kernel, weights, bias }) {
-  const [rows, columns, channelsOut, channelsIn] = kernel;
-  const [outHeight, outWidth] = [height * stride, width * stride];
-  const output = new Float32Array(outHeight * outWidth * channelsOut);
-  const before = (size) => Math.floor(Math.max(size - stride, 0) / 2); // what 'same' cuts off at the top and the left
-  const [top, left] = [before(rows), before(columns)];
-  for (let y = 0; y < outHeight; y++) {
-    for (let x = 0; x < outWidth; x++) {
-      const place = (y * outWidth + x) * channelsOut;
-      output.set(bias, place);
-      for (let r = 0; r < rows; r++) {
-        const inY = (y + top - r) / stride;
-        if (!Number.isInteger(inY) || inY < 0 || inY >= height) continue;
-        for (let c = 0; c < columns; c++) {
-          const inX = (x + left - c) / stride;
-          if (!Number.isInteger(inX) || inX < 0 || inX >= width) continue;
-          const from = (inY * width + inX) * channelsIn;
-          const tap = (r * columns + c) * channelsOut * channelsIn;
-          for (let o = 0; o < channelsOut; o++) {
-            const row = tap + o * channelsIn;
-            let [sum, second, third, fourth] = [0, 0, 0, 0]; // four sums that need not wait for each other
-            for (let i = 0; i < channelsIn; i += 4) {
-              sum += input[from + i] * weights[row + i];
-              second += input[from + i + 1] * weights[row + i + 1];
-              third += input[from + i + 2] * weights[row + i + 2];
-              fourth += input[from + i + 3] * weights[row + i + 3];
-            }
-            output[place + o] += sum + second + third + fourth;
-          }
-        }
-      }
+// q(z | x): its middle, and rings at one and two standard deviations. Black on white shows on every colour.
+function paintCloud(context, { unit, place }, { mean, deviation }, width) {
+  const [x, y] = place(mean);
+  for (const [color, thickness] of [
+    ["#fff", 2.5 * width],
+    ["#111", width],
+  ]) {
+    context.strokeStyle = color;
+    context.lineWidth = thickness;
+    for (const rings of [1, 2]) {
+      context.beginPath();
+      context.ellipse(x, y, rings * deviation[0] * unit, rings * deviation[1] * unit, 0, 0, 2 * Math.PI);
+      context.stroke();
     }
   }
-  return output;
+  context.fillStyle = "#111";
+  context.beginPath();
+  context.arc(x, y, 1.2 * width, 0, 2 * Math.PI);
+  context.fill();
 }
 
-function dense(input, { dense: [inputs, outputs], weights, bias }) {
-  const output = Float32Array.from(bias);
-  for (let i = 0; i < inputs; i++) {
-    for (let o = 0; o < outputs; o++) {
-      output[o] += input[i] * weights[i * outputs + o];
-    }
-  }
-  return output;
+function showPixels(canvas, pixels) {
+  const image = new ImageData(28, 28);
+  pixels.forEach((value, i) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// From the exported data to a function z -> pixel means, 28 × 28 numbers in [0, 1].
-function makeDecoder(data) {
-  const layers = data.layers.map((layer) => ({
-    ...layer,
-    weights: decodeBase64(layer.weights, Float32Array),
-    bias: decodeBase64(layer.bias, Float32Array),
-  }));
-  return (z) => {
-    let values = Float32Array.from(z);
-    let [height, width] = data.grid;
-    for (const layer of layers) {
-      if (layer.dense) {
-        values = dense(values, layer);
-      } else {
-        values = transposedConvolution(values, height, width, layer);
-        height *= layer.stride;
-        width *= layer.stride;
-      }
-      if (layer.relu) {
-        values = values.map((value) => Math.max(value, 0));
-      }
-    }
-    return values.map((logit) => 1 / (1 + Math.exp(-logit)));
-  };
+// Where in the plane a point is, in words: "upper left".
+function inWords([z1, z2]) {
+  const across = Math.abs(z1) < 0.4 ? "" : z1 < 0 ? "left" : "right";
+  const down = Math.abs(z2) < 0.4 ? "" : z2 < 0 ? "lower" : "upper";
+  if (down && across) return `${down} ${across}`;
+  return across || (down && `${down} middle`) || "middle";
 }
 
 class LatentExplorer {
   constructor(place, data) {
-    this.decode = makeDecoder(data);
+    this.vae = makeVae(data);
     this.colors = data.colors;
     this.points = decodeBase64(data.points, Int16Array).reduce((pairs, value, i) => {
       if (i % 2 === 0) pairs.push([value / 1000]);
@@ -95,10 +63,13 @@ class LatentExplorer {
     }, []);
     this.labels = decodeBase64(data.labels, Uint8Array);
     this.z = [0, 0];
+    this.cloud = null; // q(z | x) of what is on the pad
     this.walk = null;
     this.calm = window.matchMedia("(prefers-reduced-motion: reduce)");
     this.build(place);
+    this.view = makeView(this.canvas, [0, 0], LIMIT);
     this.paintScatter();
+    this.pad = new DigitPad(place.querySelector(".latent-explorer-pad"), this, data);
     this.move([0, 0]);
   }
 
@@ -111,17 +82,23 @@ class LatentExplorer {
         <canvas class="plane" width="640" height="640" tabindex="0" role="application"
           aria-label="Latent plane: drag the point, or move it with the arrow keys"></canvas>
       </div>
-      <div class="latent-explorer-side">
+      <div class="latent-explorer-shown">
         <canvas class="digit" width="28" height="28" role="img" aria-label="The digit decoded at the point"></canvas>
         <p class="where" aria-live="polite"></p>
+      </div>
+      <div class="latent-explorer-controls">
         <div class="latent-explorer-buttons">
           <button type="button" class="walk">Walk between digits</button>
           <button type="button" class="draw">Draw from the prior</button>
+          <button type="button" class="link">Copy link</button>
+          <button type="button" class="full">Full screen</button>
         </div>
         <ul class="latent-explorer-legend" aria-hidden="true">
           ${this.colors.map((color, digit) => `<li><span style="background:${color}"></span>${digit}</li>`).join("")}
         </ul>
-      </div>`;
+        <details class="latent-explorer-places"><summary>Where each digit lies</summary><ul></ul></details>
+      </div>
+      <section class="latent-explorer-pad" aria-label="Draw a digit"></section>`;
     place.replaceChildren(box);
     place.classList.add("alive");
     this.canvas = box.querySelector(".plane");
@@ -130,6 +107,7 @@ class LatentExplorer {
     this.where = box.querySelector(".where");
     this.walkButton = box.querySelector(".walk");
     this.listen(box);
+    this.listPlaces(box.querySelector(".latent-explorer-places ul"));
   }
 
   listen(box) {
@@ -141,11 +119,11 @@ class LatentExplorer {
         LIMIT * (1 - 2 * ((event.clientY - top) / height)), // z₂ points up
       ]);
     };
-    // A finger drags the ring; elsewhere it scrolls the page, and a tap moves the ring there. A mouse may begin anywhere.
+    // A finger drags the ring; elsewhere it scrolls the page, and a tap moves the ring there. A mouse begins anywhere.
     const onRing = (event) => {
       const { left, top, width } = this.canvas.getBoundingClientRect();
       const scale = this.canvas.width / width;
-      const [x, y] = this.place(this.z);
+      const [x, y] = this.view.place(this.z);
       return Math.hypot((event.clientX - left) * scale - x, (event.clientY - top) * scale - y) < 40 * scale;
     };
     let dragging = false;
@@ -177,6 +155,43 @@ class LatentExplorer {
       const angle = 2 * Math.PI * Math.random();
       this.move([radius * Math.cos(angle), radius * Math.sin(angle)]);
     });
+    box.querySelector(".link").addEventListener("click", () => this.copyLink());
+    const full = box.querySelector(".full");
+    full.hidden = !document.fullscreenEnabled;
+    full.addEventListener("click", () => {
+      if (document.fullscreenElement) document.exitFullscreen();
+      else box.requestFullscreen();
+    });
+    box.addEventListener("fullscreenchange", () => {
+      full.textContent = document.fullscreenElement ? "Leave full screen" : "Full screen";
+    });
+  }
+
+  // The address of this page with the point in it: in the address bar, and on the clipboard where there is one.
+  async copyLink() {
+    this.stop();
+    history.replaceState(null, "", `#z=${this.z.map((value) => value.toFixed(2)).join(",")}`);
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.where.textContent = "The link is on the clipboard.";
+    } catch {
+      this.where.textContent = "The link is in the address bar.";
+    }
+  }
+
+  // For each digit the mean of its test images' places, in numbers and in words.
+  listPlaces(list) {
+    const sums = this.colors.map(() => [0, 0, 0]);
+    this.points.forEach(([z1, z2], i) => {
+      const sum = sums[this.labels[i]];
+      [sum[0], sum[1], sum[2]] = [sum[0] + z1, sum[1] + z2, sum[2] + 1];
+    });
+    for (const [digit, [sum1, sum2, count]] of sums.entries()) {
+      const mean = [sum1 / count, sum2 / count];
+      const item = document.createElement("li");
+      item.textContent = `${digit}: around ${inPair(mean)}, ${inWords(mean)}`;
+      list.append(item);
+    }
   }
 
   move(z) {
@@ -185,6 +200,19 @@ class LatentExplorer {
       this.pending = null;
       this.paint();
     });
+  }
+
+  // The cloud of what is on the pad, and the ring to its middle, with the pixels that the decoder makes of it; or none.
+  follow(cloud, pixels) {
+    this.cloud = cloud;
+    if (!cloud) {
+      this.move(this.z);
+      return;
+    }
+    this.stop();
+    this.where.setAttribute("aria-live", "off"); // the pad says it all
+    this.z = [...cloud.mean];
+    this.paint(pixels);
   }
 
   // From where the point is to an image of another digit, then on to the next, until somebody stops it.
@@ -221,8 +249,8 @@ class LatentExplorer {
     this.where.setAttribute("aria-live", "polite");
   }
 
-  // The digit that most of the test images around the point show, how many, of how many; the circle grows until it holds
-  // fifteen of them.
+  // The digit that most of the test images around the point show, how many, of how many; the circle grows until it
+  // holds fifteen of them.
   nearest() {
     for (let radius = 0.1; ; radius *= 1.5) {
       const votes = new Array(10).fill(0);
@@ -237,11 +265,6 @@ class LatentExplorer {
     }
   }
 
-  place([x, y]) {
-    const { width, height } = this.canvas;
-    return [((x / LIMIT + 1) / 2) * width, ((1 - y / LIMIT) / 2) * height];
-  }
-
   paintScatter() {
     const context = this.scatter.getContext("2d");
     context.fillStyle = "#fff";
@@ -250,7 +273,7 @@ class LatentExplorer {
     context.fillStyle = "#555";
     context.font = "20px sans-serif";
     for (let tick = -3; tick <= 3; tick++) {
-      const [x, y] = this.place([tick, tick]);
+      const [x, y] = this.view.place([tick, tick]);
       context.beginPath();
       context.moveTo(x, 0);
       context.lineTo(x, this.scatter.height);
@@ -263,39 +286,44 @@ class LatentExplorer {
     context.font = "italic 26px serif";
     context.fillText("z₁", this.scatter.width - 34, this.scatter.height - 30);
     context.fillText("z₂", 34, 26);
-    this.points.forEach((point, i) => {
-      const [x, y] = this.place(point);
-      context.fillStyle = this.colors[this.labels[i]];
-      context.globalAlpha = 0.6;
-      context.beginPath();
-      context.arc(x, y, 3.5, 0, 2 * Math.PI);
-      context.fill();
-    });
+    this.paintPoints(context, this.view, 3.5);
   }
 
-  paint() {
+  paintPoints(context, { place }, radius) {
+    const { width, height } = context.canvas;
+    context.globalAlpha = 0.6;
+    this.points.forEach((point, i) => {
+      const [x, y] = place(point);
+      if (x < -radius || x > width + radius || y < -radius || y > height + radius) return;
+      context.fillStyle = this.colors[this.labels[i]];
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.fill();
+    });
+    context.globalAlpha = 1;
+  }
+
+  paint(pixels = this.vae.decode(this.z)) {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const [x, y] = this.place(this.z);
+    if (this.cloud) paintCloud(context, this.view, this.cloud, 1.5);
+    const [x, y] = this.view.place(this.z);
     for (const [color, width] of [["#fff", 9], ["#111", 4]]) {
       context.strokeStyle = color;
       context.lineWidth = width;
       context.beginPath();
-      context.arc(x, y, 15, 0, 2 * Math.PI);
+      context.arc(x, y, 18, 0, 2 * Math.PI);
       context.stroke();
     }
-    const pixels = this.decode(this.z);
-    const image = new ImageData(28, 28);
-    pixels.forEach((value, i) => image.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
-    this.digit.getContext("2d").putImageData(image, 0, 0);
-    const [z1, z2] = this.z.map((value) => value.toFixed(2).replace("-", "−"));
+    showPixels(this.digit, pixels);
+    const where = inPair(this.z);
     const { digit, votes, count, radius } = this.nearest();
     const around =
       radius > 1
         ? "No test image lies near."
         : `Of the ${count} nearest test images, ${votes} show the digit ${digit}.`;
-    this.where.textContent = `z = (${z1}, ${z2}). ${around}`;
-    this.digit.setAttribute("aria-label", `The image decoded at z = (${z1}, ${z2})`);
+    this.where.textContent = `z = ${where}. ${around}`;
+    this.digit.setAttribute("aria-label", `The image decoded at z = ${where}`);
   }
 }
 
@@ -304,23 +332,38 @@ if (typeof document !== "undefined") {
     const places = document.querySelectorAll(".latent-explorer");
     if (!places.length) return;
     const root = document.documentElement.dataset.content_root ?? "./";
-    const load = () => {
-      const script = document.createElement("script");
-      script.src = `${root}_static/explorer-data.js`;
-      script.addEventListener("load", () => {
-        for (const place of places) place.explorer = new LatentExplorer(place, window.latentExplorerData);
+    const load = (part) =>
+      new Promise((loaded) => {
+        const script = document.createElement("script");
+        script.src = `${root}_static/${part}`;
+        script.addEventListener("load", loaded);
+        document.head.append(script);
       });
-      document.head.append(script);
+    const goToLink = () => {
+      const [, ...z] = HASH.exec(location.hash) ?? [];
+      if (!z.length) return; // another anchor of the page
+      places[0].scrollIntoView();
+      places[0].explorer?.stop();
+      places[0].explorer?.move(z.map(Number));
+    };
+    const start = async () => {
+      await Promise.all(PARTS.map(load));
+      for (const place of places) place.explorer = new LatentExplorer(place, window.latentExplorerData);
+      goToLink();
     };
     const observer = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) {
         observer.disconnect();
-        load();
+        start();
       }
     });
     // Not before the page itself is there: the weights are as large as all the rest.
-    const begin = () => places.forEach((place) => observer.observe(place));
+    const begin = () => {
+      places.forEach((place) => observer.observe(place));
+      goToLink();
+    };
     if (document.readyState === "complete") begin();
     else window.addEventListener("load", begin);
+    window.addEventListener("hashchange", goToLink);
   });
 }
