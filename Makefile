@@ -15,6 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
 .PHONY: help python install book pdf test quick unit nbval nbval-elsewhere lab notebooks scoreboard explorer bench versions lighthouse links pins check data repository clean
+.PHONY: course student solutions labs grade grade-check decks quizzes exam svg
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,14 @@ $(READY): requirements.txt pyproject.toml
 	@.venv-peers/bin/python -m pip install --quiet -r $<
 	@touch $@
 
+# otter-grader and TensorFlow want another wrapt than the book's pins, so the labs have an environment of their own.
+.venv-labs/.ready: course/labs/requirements.txt | $(READY)
+	@echo "Creating .venv-labs: otter-grader beside TensorFlow, for the labs ..."
+	@$(BIN)/python -m venv .venv-labs
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-labs/bin/python -r $<
+	@$(BIN)/uv pip install --quiet --python .venv-labs/bin/python --no-deps --editable .
+	@touch $@
+
 python:  # the interpreter that make would use
 	@test -n "$(PYTHON)" && echo $(PYTHON)
 
@@ -46,8 +55,8 @@ install: $(READY)  ## create .venv with the pinned packages
 book: $(READY)  ## build the book (warnings are errors) and say which file to open
 	@$(BOOK)
 
-pdf: $(READY)  ## the whole book as one PDF (needs Chromium)
-	@$(BIN)/python tools/pdf.py
+pdf: $(READY)  ## the book as one PDF (needs Chromium; HANDOUT=1: without solutions; EACH=1: one a chapter)
+	@$(BIN)/python tools/pdf.py $(if $(HANDOUT),--handout) $(if $(EACH),--each)
 
 test: $(READY) data  ## everything: unit tests, book tests, and every notebook re-executed
 	@$(BIN)/python tools/run_tests.py
@@ -76,7 +85,7 @@ scoreboard: $(READY) data  ## make what has no stored result yet (from nothing, 
 	@$(BIN)/python experiments/scoreboard.py > experiments/results/scoreboard.md
 	@$(BIN)/python experiments/scoreboard.py --first-page > experiments/results/first_page.md
 
-explorer: $(READY) data  ## export the decoder of the first page's latent explorer again
+explorer: $(READY) data  ## export the networks of the first page's latent explorer again
 	@$(BIN)/python tools/export_explorer.py
 
 bench: $(READY) .venv-peers/.ready data  ## measure speed, everything side by side (about an hour and a quarter, on a machine that does nothing else)
@@ -89,12 +98,44 @@ versions: $(READY) data  ## try the package on each TensorFlow it allows and eac
 pins: $(READY)  ## regenerate requirements.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --no-annotate \
 		--custom-compile-command "make pins" --output-file requirements.txt $(UPGRADE) pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make pins" \
+		--output-file course/labs/requirements.txt $(UPGRADE) course/labs/requirements.in pyproject.toml
 
 lighthouse: book  ## judge the built pages with Lighthouse (needs Chromium and npm; about ten minutes)
 	@$(BIN)/python benchmarks/pages.py
 
 links: $(READY)  ## ask every address that the book links to (needs a network)
 	@$(BOOK) --builder linkcheck; status=$$?; rm -f _build/html/output.json _build/html/output.txt; exit $$status
+
+course: student solutions labs decks quizzes exam  ## the lecturer's whole kit, under _build (under 15 minutes)
+	@$(BIN)/python tools/pdf.py --handout --each
+
+student: $(READY)  ## the chapters without solutions, as a folder and a zip
+	@$(BIN)/python course/copies.py student
+
+solutions: $(READY)  ## the chapters with them, as a folder and a zip
+	@$(BIN)/python course/copies.py solutions
+
+labs: .venv-labs/.ready  ## the four labs: what students get, what grades them, the lecturer's copy
+	@.venv-labs/bin/python course/labs/build.py
+
+grade: .venv-labs/.ready data  ## grade a folder of handed-in notebooks: make grade LAB=1 FROM=folder
+	@.venv-labs/bin/python course/labs/grade.py "$(LAB)" "$(FROM)"
+
+grade-check: .venv-labs/.ready data  ## the reference gets all points, the blank none (SLIPS=1: each planted slip loses some)
+	@.venv-labs/bin/python course/labs/grade_check.py $(if $(SLIPS),--slips) $(LAB)
+
+decks: $(READY)  ## the four decks of slides
+	@$(BIN)/python course/decks/build.py
+
+quizzes: $(READY)  ## the quizzes for learning platforms: QTI for Canvas and ILIAS, XML for Moodle
+	@$(BIN)/python course/quizzes/export.py
+
+exam: $(READY)  ## two variants of the examination with their keys: make exam SEED=7
+	@$(BIN)/python course/exam/exam.py $(SEED)
+
+svg: $(READY) data  ## every plot as SVG, for slides: re-executes the chapters (half an hour), or one: make svg NB=01_theory
+	@$(BIN)/python course/svg.py $(NB)
 
 check: $(READY)  ## lint, notebooks, hygiene, the size of the package (under 30 s)
 	@$(BIN)/python tools/check.py
@@ -106,6 +147,6 @@ repository:  ## point links, instructions and Colab at your fork: make repositor
 	@$(PYTHON) tools/set_repository.py $(URL)
 
 clean:  ## remove everything that make created (the data cache stays)
-	rm -rf .venv .venv-peers _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info
+	rm -rf .venv .venv-peers .venv-labs _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
