@@ -678,7 +678,7 @@ vh.check("and path / B is about a half", of_path, 0.5, atol=0.15)
 #
 # A fourth estimator, the naive score function of chapter 1, scatters thousands of times as much as B and more.
 #
-# On the book's web page you can throw all four, on the model of chapter 1 whose code is one number. Begin with "good": near the posterior the path is the quietest. Then try "far off".
+# On the book's web page you can throw all four, on the model of chapter 1 whose code is one number. Begin with "close": near the posterior the path is the quietest. Then try "far off".
 #
 # <div class="throw-dice"><em>(Here the four estimates can be thrown like dice, where the page may run JavaScript. The bars above show three of them.)</em></div>
 #

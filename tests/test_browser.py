@@ -331,10 +331,10 @@ def test_the_explorer_walks_draws_and_answers_touch(visit):
     stopped = place()
     some_frames(page)
     assert place() == stopped
-    box.get_by_role("button", name="Draw from the prior").click()
+    box.get_by_role("button", name="Random z from the prior").click()
     drawn = place()
     assert drawn != stopped
-    box.get_by_role("button", name="Draw from the prior").click()
+    box.get_by_role("button", name="Random z from the prior").click()
     assert place() != drawn
     assert page.wrong == []
 
@@ -496,7 +496,7 @@ def test_a_link_keeps_the_point(visit, name):
     page.locator(".plane").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("location.hash") == "#z=1.20,-0.7"  # no move writes
-    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Copy link to this point").click()
     assert page.evaluate("location.hash") == "#z=1.30,-0.70"
     page.evaluate("location.hash = '#z=-2,9'")
     until(page, "explorer().z[0] === -2 && explorer().z[1] === 3.6")  # the plane ends there

@@ -153,7 +153,7 @@ def page_of(tmp_path_factory):
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f'<title>touch</title><link rel="stylesheet" href="{(static / "book.css").as_uri()}">'
         f'<script src="{SCRIPT.as_uri()}"></script><main class="bd-content"><h1>touch</h1>'
-        '<div class="move-q">still</div><div class="throw-dice">still</div></main></html>',
+        '<div class="move-q">still</div><div class="throw-dice" data-seed="1">still</div></main></html>',
         "utf-8",
     )
     with sync_playwright() as playwright:
@@ -247,10 +247,10 @@ def test_dice_fall_and_their_variances_near_the_exact_ones(page_of, script):
     page = page_of(reduced_motion="reduce")
     page.locator(".throw-dice input[name$=-q]").first.check()  # the good encoder
     page.get_by_role("button", name="Throw once").click()
-    says(page, ".throw-dice", "1 estimates each")
+    says(page, ".throw-dice", "1 estimate by each recipe")
     for _ in range(10):
         page.get_by_role("button", name="Throw 200 times").click()
-    says(page, ".throw-dice", "2001 estimates each")
+    says(page, ".throw-dice", "2001 estimates by each recipe")
     exact = script("tinyModel.exact", -1.15, 0.89)
     for name, row in exact.items():
         shown = [float(text) for text in page.locator(f".throw-dice tr.{name} td").all_text_contents()]
@@ -258,7 +258,7 @@ def test_dice_fall_and_their_variances_near_the_exact_ones(page_of, script):
         assert shown[0] == pytest.approx(row["variance"][0], rel=0.35)  # 2,001 estimates, long tails
     page.locator(".throw-dice .draws").focus()
     page.keyboard.press("End")
-    says(page, ".throw-dice", "0 estimates each, of 100 draws")
+    says(page, ".throw-dice", "0 estimates by each recipe, of 100 draws")
     of_path = float(page.locator(".throw-dice tr.path td").last.text_content())
     assert of_path == pytest.approx(exact["path"]["variance"][0] / 100, rel=0.05)
     assert page.wrong == []

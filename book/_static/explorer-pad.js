@@ -10,7 +10,7 @@ const LENS = 0.4; // the lens shows so much of the plane on each side of the clo
 
 const PAD_HTML = `
   <p class="invitation"><strong>Draw a digit</strong> on the black pad, with the mouse, a finger or a pen.
-    The ring in the plane goes to where the encoder puts it.</p>
+    The ring in the plane goes to where the encoder puts it. With two numbers for a digit, the decoder often draws another one back.</p>
   <canvas class="pad" width="${PAD}" height="${PAD}" role="img" aria-label="Pad to draw a digit on"></canvas>
   <div class="latent-explorer-buttons">
     <button type="button" class="clear">Clear</button>
@@ -45,7 +45,7 @@ const PAD_HTML = `
     <div>
       <dt>− KL</dt>
       <dd><strong class="kl"></strong></dd>
-      <dd>The price of the cloud. It rises as the cloud shrinks, and as it moves away from the middle of the plane.</dd>
+      <dd>What the cloud costs: the smaller it is, and the further from the middle of the plane, the more.</dd>
     </div>
     <div>
       <dt>= Bound</dt>
@@ -234,7 +234,7 @@ class DigitPad {
   // Two numbers that a bound can be held against.
   middleHalf(subject) {
     const [low, high] = [0.25, 0.75].map((share) => this.quantiles[share * (this.quantiles.length - 1)]);
-    return `${subject} lie between ${withSign(low, 0)} and ${withSign(high, 0)}.`;
+    return `${subject} have a bound between ${withSign(low, 0)} and ${withSign(high, 0)}.`;
   }
 
   // The empty pad.

@@ -89,8 +89,8 @@ class LatentExplorer {
       <div class="latent-explorer-controls">
         <div class="latent-explorer-buttons">
           <button type="button" class="walk">Walk between digits</button>
-          <button type="button" class="draw">Draw from the prior</button>
-          <button type="button" class="link">Copy link</button>
+          <button type="button" class="draw">Random z from the prior</button>
+          <button type="button" class="link">Copy link to this point</button>
           <button type="button" class="full">Full screen</button>
         </div>
         <ul class="latent-explorer-legend" aria-hidden="true">

@@ -127,26 +127,24 @@ class MoveQ {
     const ticks = [-4, -3, -2, -1, 0, 1, 2, 3];
     place.innerHTML = `
       <div class="tiny-model-box">
+        <p class="key">true posterior p(z | x) <span>q, yours to move</span></p>
         <svg class="densities" viewBox="0 0 440 290" role="img" aria-label="The true posterior of the code, a leaning
           curve with its top near −1.3, and the Gaussian q that you move over it">
           <line class="axis" x1="0" x2="440" y1="250" y2="250"></line>
-          ${ticks.map((z) => `<text x="${this.at(z, 0)[0]}" y="272">${minus(z, 0)}</text>`).join("")}
+          ${ticks.map((z) => `<text class="tick" x="${this.at(z, 0)[0]}" y="272">${minus(z, 0)}</text>`).join("")}
           <text x="425" y="288">z</text>
           <polygon class="posterior" points="${curve((_, i) => tinyModel.posterior(i))}"></polygon>
           <polyline class="q"></polyline>
-          <rect class="posterior" x="8" y="10" width="22" height="13"></rect>
-          <text x="38" y="23">true posterior p(z | x)</text>
-          <line class="q" x1="8" x2="30" y1="41" y2="41"></line>
-          <text x="38" y="47">q, yours to move</text>
           <line class="spread"></line>
           <circle class="handle mu" r="11"></circle>
           <circle class="handle sigma" r="8"></circle>
         </svg>
-        <svg class="nats" viewBox="0 0 230 290" role="img">
+        <svg class="nats" viewBox="0 0 250 290" role="img">
           <line class="axis" x1="20" x2="120" y1="272" y2="272"></line>
+          <text x="20" y="288">cut at ${minus(tinyModel.logEvidence - 4, 1)}</text>
           <rect class="elbo" x="30" width="80"></rect>
           <rect class="gap" x="30" width="80"></rect>
-          <line class="evidence" x1="10" x2="225" y1="30" y2="30"></line>
+          <line class="evidence" x1="10" x2="245" y1="30" y2="30"></line>
           <text class="of-evidence" x="12" y="20">log p(x) = ${minus(tinyModel.logEvidence, 2)}</text>
           <text class="of-gap" x="120"></text>
           <text class="of-elbo" x="120"></text>
@@ -169,6 +167,11 @@ class MoveQ {
     return [220 + 54 * (z + 0.5), 250 - 270 * density]; // the picture's own units
   }
 
+  // Where the dot of the width stands: one sigma to the right, or to the left where the picture ends.
+  edge() {
+    return this.mu + (this.mu + this.sigma > 3.4 ? -1 : 1) * this.sigma;
+  }
+
   listen() {
     const svg = this.find(".densities");
     const z = (event) => {
@@ -177,9 +180,9 @@ class MoveQ {
     };
     let held = null;
     svg.addEventListener("pointerdown", (event) => {
-      const [toMu, toSigma] = [this.mu, this.mu + this.sigma].map((place) => Math.abs(z(event) - place));
+      const [toMu, toSigma] = [this.mu, this.edge()].map((place) => Math.abs(z(event) - place));
       held = event.target.matches(".sigma") || toSigma < Math.min(toMu, 0.25) ? "sigma" : "mu";
-      this.from = z(event) - (held === "mu" ? this.mu : this.mu + this.sigma);
+      this.from = z(event) - (held === "mu" ? this.mu : this.edge());
       if (Math.abs(this.from) > 0.5) this.from = 0; // far from both handles: q comes to the finger
       svg.setPointerCapture(event.pointerId);
       drag(event);
@@ -188,7 +191,7 @@ class MoveQ {
       if (!held) return;
       const to = z(event) - this.from;
       if (held === "mu") this.move(to, this.sigma);
-      else this.move(this.mu, to - this.mu);
+      else this.move(this.mu, Math.abs(to - this.mu));
     };
     svg.addEventListener("pointermove", drag);
     for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, () => (held = null));
@@ -245,7 +248,7 @@ class MoveQ {
     const set = (selector, values) => {
       for (const [name, value] of Object.entries(values)) this.find(selector).setAttribute(name, value);
     };
-    const [[x, y], [edge, side]] = [this.at(mu, density(mu)), this.at(mu + sigma, density(mu + sigma))];
+    const [[x, y], [edge, side]] = [this.at(mu, density(mu)), this.at(this.edge(), density(mu + sigma))];
     const top = Math.max(y, 14); // a narrow q leaves the picture
     set("circle.mu", { cx: x, cy: top });
     set("circle.sigma", { cx: edge, cy: Math.max(side, 14) });
@@ -259,7 +262,7 @@ class MoveQ {
     const meet = scale(elbo);
     set("rect.gap", { y: 30, height: meet - 30 });
     set("rect.elbo", { y: meet, height: 272 - meet });
-    const [ofGap, ofElbo] = [`gap ${minus(gap, gap < 0.1 ? 4 : 2)}`, `ELBO ${minus(elbo, 2)}`];
+    const [ofGap, ofElbo] = [`gap ${minus(gap, gap < 0.1 ? 4 : 2)}`, `ELBO ${minus(elbo, elbo < -9.9 ? 1 : 2)}`];
     this.find(".of-gap").textContent = ofGap;
     this.find(".of-elbo").textContent = ofElbo;
     set(".of-gap", { y: Math.max(50, Math.min(225, (30 + meet) / 2 + 5)) });
@@ -278,20 +281,21 @@ class ThrowDice {
     this.names = { score: "score function", A: "A", B: "B", path: "path" };
     this.colors = { score: "#767676", A: "#D55E00", B: "#0072B2", path: "#009E73" };
     this.counts = [1, 2, 5, 10, 20, 50, 100];
+    this.seed = Number(place.dataset.seed ?? Date.now()); // every reader has dice of their own
     const group = `dice-${groups++}`;
     const choice = (kind, value, text, on) =>
       `<label><input type="radio" name="${group}-${kind}" value="${value}" ${on ? "checked" : ""}> ${text}</label>`;
     place.innerHTML = `
       <div class="tiny-model-box">
         <div class="controls">
-          <fieldset><legend>The encoder q</legend>
-            ${choice("q", "-1.15,0.89", "good", false)} ${choice("q", "-0.2,0.7", "off", true)}
+          <fieldset><legend>q, to the true posterior:</legend>
+            ${choice("q", "-1.15,0.89", "close", false)} ${choice("q", "-0.2,0.7", "off", true)}
             ${choice("q", "0.5,0.5", "far off", false)}
           </fieldset>
-          <fieldset><legend>Slope of the ELBO by</legend>
+          <fieldset><legend>Slope of the ELBO with respect to</legend>
             ${choice("part", 0, "μ", true)} ${choice("part", 1, "log σ", false)}
           </fieldset>
-          <label>draws L, averaged <input class="draws" type="range" min="0" max="${this.counts.length - 1}" value="0"
+          <label>draws averaged in an estimate, L <input class="draws" type="range" min="0" max="${this.counts.length - 1}" value="0"
             aria-valuetext="1"><output></output></label>
           <label><input class="zoom" type="checkbox"> zoom in</label>
           <button type="button" class="once">Throw once</button>
@@ -299,7 +303,7 @@ class ThrowDice {
           <button type="button" class="again">Start again</button>
         </div>
         <canvas class="strips" width="880" height="520" role="img"></canvas>
-        <table><thead><tr><th>estimate</th><th>variance so far</th><th>exact</th></tr></thead>
+        <table><thead><tr><th>recipe</th><th>variance so far</th><th>exact</th></tr></thead>
           <tbody>${Object.entries(this.names)
             .map(([name, text]) => `<tr class="${name}"><th scope="row">${text}</th><td></td><td></td></tr>`)
             .join("")}</tbody></table>
@@ -326,7 +330,7 @@ class ThrowDice {
     slider.setAttribute("aria-valuetext", this.draws);
     slider.nextElementSibling.textContent = this.draws;
     this.exact = tinyModel.exact(this.mu, this.sigma);
-    this.random = normalStream(1);
+    this.random = normalStream(this.seed);
     this.fallen = { score: [], A: [], B: [], path: [] };
     this.paint();
   }
@@ -405,11 +409,12 @@ class ThrowDice {
       cells[2].textContent = (this.exact[name].variance[this.part] / this.draws).toPrecision(2);
     }
     canvas.setAttribute("aria-label", `Four rows of dots, ${count} in each, about the true slope ${minus(truth, 2)}`);
-    if (this.waiting === 0) {
-      const words = `${count} estimates each, of ${this.draws} ${this.draws === 1 ? "draw" : "draws"}.`;
-      const edge = zoomed ? " Dots that leave the picture stand at its edge." : "";
-      this.find(".says").textContent = `${words} The line is the true slope, ${minus(truth, 2)}.${edge}`;
-    }
+    const says = this.find(".says");
+    says.setAttribute("aria-live", this.waiting ? "off" : "polite");
+    const [estimates, draws] = [count === 1 ? "estimate" : "estimates", this.draws === 1 ? "draw" : "draws"];
+    const words = `${count} ${estimates} by each recipe, of ${this.draws} ${draws}.`;
+    const edge = zoomed ? " Dots that leave the picture stand at its edge." : "";
+    says.textContent = `${words} The line is the true slope, ${minus(truth, 2)}.${edge}`;
   }
 }
 
