@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import functools
 import json
 import multiprocessing
 import os
@@ -115,12 +116,19 @@ def attempt(setting: str, subject: str) -> dict:
     }
 
 
-def code(subject: str) -> str:
-    """The last commit that changed what is tried."""
-    tried = ["vae_helpers", *(NUMERICAL if subject == UNIT_TESTS else [f"notebooks/{subject}.ipynb"])]
-    return subprocess.run(
-        ["git", "log", "-1", "--format=%H", "--", *tried], cwd=ROOT, text=True, capture_output=True
-    ).stdout.strip()
+def git(*arguments: str) -> str:
+    """What git says; nothing where it fails, as for a commit that a shallow clone lacks."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, text=True, capture_output=True).stdout.strip()
+
+
+@functools.cache
+def code(subject: str, commit: str = "HEAD") -> tuple[str, ...]:
+    """What is tried, as it is in a commit: the package, and some tests or a notebook's code cells without its prose."""
+    package = git("rev-parse", f"{commit}:vae_helpers")
+    if subject == UNIT_TESTS:
+        return package, *(git("rev-parse", f"{commit}:{path}") for path in NUMERICAL)
+    cells = json.loads(git("show", f"{commit}:notebooks/{subject}.ipynb") or '{"cells": []}')["cells"]
+    return package, *("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
 
 
 def in_markdown(results: dict[str, dict[str, dict]]) -> str:
@@ -158,7 +166,7 @@ def main() -> int:
         for setting in arguments.setting or SETTINGS:
             results = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
             known = results.get(setting, {}).get(subject, {})
-            if arguments.missing and known.get("works") and known["commit"] == code(subject):
+            if arguments.missing and known.get("works") and code(subject, known["commit"]) == code(subject):
                 continue
             result = attempt(setting, subject)
             works &= result["works"]
@@ -166,7 +174,7 @@ def main() -> int:
             print(f"{setting}, {subject}: {verdict} ({result['minutes']} minutes)", flush=True)
             if arguments.subjects and not arguments.missing:
                 continue
-            result |= {"commit": code(subject), "machine": processor()}
+            result |= {"commit": git("rev-parse", "HEAD"), "machine": processor()}
             result |= {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
             # Read again: another such command may have run beside this one.
             results = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else {}
