@@ -70,6 +70,17 @@ def test_a_fork_changes_one_address(clone):
     assert texts(clone) == before
 
 
+def test_a_fork_on_another_host_has_its_kind_of_links_and_no_colab(clone):
+    """Without them the theme stops the build: it does not know the host, and Colab opens no notebook there."""
+    for url, kind in (("https://git.example.org/a/b", "gitlab"), ("https://bitbucket.org/a/b", "bitbucket")):
+        set_repository.set_repository(clone, url)
+        config = yaml.safe_load((clone / "_config.yml").read_text("utf-8"))
+        assert config["sphinx"]["config"]["html_theme_options"]["repository_provider"] == kind
+        assert config["launch_buttons"]["colab_url"] == ""
+    set_repository.set_repository(clone, OLD)
+    assert (clone / "_config.yml").read_bytes() == (ROOT / "_config.yml").read_bytes()
+
+
 def test_the_set_up_cell_follows_the_declared_branch_in_both_halves(clone):
     config = clone / "_config.yml"
     config.write_text(config.read_text("utf-8").replace(f"  branch: {BRANCH}", "  branch: v1.2"), "utf-8")

@@ -68,6 +68,17 @@ def moved(text: str, old: str, new: str, branch: str) -> str:
     return re.sub(rf"({link}[^/\s]+/[^/\s]+/blob/)[^/\s]+/", rf"\g<1>{branch}/", text)
 
 
+def with_host(path: Path, text: str, url: str) -> str:
+    """`_config.yml` for the kind of host: its links differ, and Colab opens notebooks on GitHub alone."""
+    if path.name != "_config.yml":
+        return text
+    # A host of a university's own is most often GitLab.
+    kind = next((kind for kind in ("github", "gitlab", "bitbucket") if kind in url.split("/")[2]), "gitlab")
+    colab = "https://colab.research.google.com" if url.startswith("https://github.com/") else '""'
+    text = re.sub(r"(\n +repository_provider: ).*", rf"\g<1>{kind}", text)
+    return re.sub(r"(\n +colab_url: ).*", rf"\g<1>{colab}", text)
+
+
 def with_cell(path: Path, text: str, cell: str) -> str:
     """A chapter's text with its first code cell replaced."""
     if path.parent.name != "notebooks" or path.suffix not in (".py", ".ipynb"):
@@ -93,6 +104,7 @@ def set_repository(root: Path, new: str | None = None) -> list[str]:
             continue  # a picture or another binary file
         before = content.decode("utf-8")
         after = with_cell(path, moved(before, old, new, branch), colab_cell(new, branch))
+        after = with_host(path, after, new)
         if after != before:
             path.write_bytes(after.encode("utf-8"))
             changed.append(path.relative_to(root).as_posix())
