@@ -18,6 +18,8 @@ import faults
 
 from vae_helpers.checkup import _FINDINGS
 
+pytestmark = pytest.mark.slow  # two dozen models are trained
+
 
 @functools.cache
 def images() -> tuple[np.ndarray, np.ndarray]:
