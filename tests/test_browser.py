@@ -639,6 +639,7 @@ def test_a_hand_out_has_no_solution_and_a_chapter_stands_alone(single_page, tmp_
     assert sum(piece in before for piece in pieces) > 500
     assert [piece for piece in pieces if piece in after] == []
     assert not [name for name in pdf.WITH_ANSWERS if page.find(id=f"document-{name}")]
+    assert single_page.select("details.sd-dropdown") and not page.select("details.sd-dropdown")  # folded answers
     exercises = len([1 for paragraph in page.find_all("p") if re.match(r"\d+\. .*\(\d+ min", paragraph.get_text())])
     assert str(page).count(pdf.ROOM[:30]) == exercises > 80
 

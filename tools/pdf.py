@@ -24,7 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 # The browser of the system, which the tests and the benchmark of the pages use too; None where there is none.
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WITH_ANSWERS = ("book/quizzes", "book/teaching", "book/course")  # pages that a hand-out leaves out
+# Pages that a hand-out leaves out.
+WITH_ANSWERS = tuple(
+    f"book/{name}" for name in ("quizzes", "touch_digit", "touch_q", "touch_dice", "teaching", "course")
+)
 # For an answer. Its style stands here: no page of the book has this box.
 ROOM = '<div style="border: 1px dashed #999; height: 40mm; margin-bottom: 6mm; break-inside: avoid"></div>'
 
@@ -80,6 +83,19 @@ def keep_links_inside(page: BeautifulSoup) -> None:
             link.unwrap()
 
 
+def print_file(source: Path, target: Path) -> None:
+    """Lets Chromium print an HTML file, with its headings as bookmarks.
+
+    Raises:
+        subprocess.CalledProcessError: Chromium did not print.
+    """
+    # --no-sandbox: containers run as root, and the page is our own.
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    options += ["--force-prefers-reduced-motion"]
+    options += ["--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={target}"]
+    subprocess.run([CHROMIUM, *options, source.as_uri()], check=True, stderr=subprocess.DEVNULL)
+
+
 def print_page(page: BeautifulSoup, target: Path) -> None:
     """Prints the single page, or a part of it, to a PDF.
 
@@ -90,11 +106,7 @@ def print_page(page: BeautifulSoup, target: Path) -> None:
     source = BUILD / "singlehtml" / "index.html"  # where the addresses of pictures lead
     source.write_text(f"<!DOCTYPE html>\n{page}", "utf-8")
     target.parent.mkdir(parents=True, exist_ok=True)
-    # --no-sandbox: containers run as root, and the page is our own.
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    options += ["--force-prefers-reduced-motion"]
-    options += ["--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={target}"]
-    subprocess.run([CHROMIUM, *options, source.as_uri()], check=True, stderr=subprocess.DEVNULL)
+    print_file(source, target)
     print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", flush=True)
 
 

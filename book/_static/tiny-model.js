@@ -323,13 +323,17 @@ class ThrowDice {
 
   restart() {
     this.waiting = 0;
-    [this.mu, this.sigma] = this.find("input[name$=-q]:checked").value.split(",").map(Number);
+    const q = this.find("input[name$=-q]:checked").value;
+    if (q !== this.q) {
+      [this.mu, this.sigma] = q.split(",").map(Number);
+      this.exact = tinyModel.exact(this.mu, this.sigma);
+      this.q = q;
+    }
     this.part = Number(this.find("input[name$=-part]:checked").value);
     const slider = this.find(".draws");
     this.draws = this.counts[slider.value];
     slider.setAttribute("aria-valuetext", this.draws);
     slider.nextElementSibling.textContent = this.draws;
-    this.exact = tinyModel.exact(this.mu, this.sigma);
     this.random = normalStream(this.seed);
     this.fallen = { score: [], A: [], B: [], path: [] };
     this.paint();

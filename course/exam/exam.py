@@ -13,7 +13,6 @@ import html
 import random
 import re
 import secrets
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tools"))
 from book_math import mathml  # noqa: E402
 from book_weight import MATH_FONT, UNWRITTEN, subset_font  # noqa: E402
-from pdf import CHROMIUM  # noqa: E402
+from pdf import CHROMIUM, print_file  # noqa: E402
 
 QUESTIONS = (
     two_gaussians,
@@ -126,10 +125,7 @@ def print_page(source: Path) -> Path:
         subprocess.CalledProcessError: Chromium did not print.
     """
     target = source.with_suffix(".pdf")
-    # --no-sandbox: containers run as root, and the page is our own.
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    options += ["--no-pdf-header-footer", f"--print-to-pdf={target}"]
-    subprocess.run([CHROMIUM, *options, source.as_uri()], check=True, stderr=subprocess.DEVNULL)
+    print_file(source, target)
     return target
 
 
