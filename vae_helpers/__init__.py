@@ -10,6 +10,7 @@ from . import _tensorflow  # isort: skip  # before anything else imports TensorF
 from .animation import LatentFrames, SampleFrames, write_animation, write_gif
 from .callbacks import Resume
 from .checkup import Checkup, Finding, checkup
+from .conditional import ConditionalVAE
 from .data import ImageData, batches, binarize, load_cifar10, load_fashion_mnist, load_mnist
 from .evaluation import active_units, elbo, kl_per_dimension, log_likelihood, log_likelihood_on_grid
 from .explain import LossExplanation, explain_loss
@@ -22,6 +23,7 @@ from .figures import (
     plot_reconstructions,
     use_book_style,
 )
+from .folders import load_images
 from .model import VAE
 from .networks import conv_vae, mlp_vae
 from .objectives import iwae, iwae_doubly_reparameterized, score_function, sgvb_a, sgvb_b, sticking_the_landing

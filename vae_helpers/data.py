@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from .expect import expect
-from .images import check_images
+from .images import check_images, check_labels
 from .sources import load_arrays
 
 BINARIZATIONS = ("none", "threshold", "fixed", "dynamic")
@@ -22,9 +22,10 @@ class ImageData:
     Attributes:
         name: e.g. `"MNIST"`.
         train: uint8 [n, H, W, C], grey levels 0 to 255, or those of red, green and blue.
-        train_labels: uint8 [n], classes 0 to 9.
+        train_labels: whole numbers [n], classes from 0 on.
         test: as `train`, images to measure on.
         test_labels: as `train_labels`.
+        label_names: what each class is called, where a folder says so (`vh.load_images`).
     """
 
     name: str
@@ -32,6 +33,7 @@ class ImageData:
     train_labels: np.ndarray
     test: np.ndarray
     test_labels: np.ndarray
+    label_names: tuple[str, ...] = ()
 
 
 def load_mnist() -> ImageData:
@@ -119,6 +121,7 @@ def batches(
     seed: int = 0,
     shuffle: bool = True,
     drop_remainder: bool = False,
+    labels: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """A dataset of batches that visits every image once an epoch.
 
@@ -127,30 +130,39 @@ def batches(
     its own order and, with "dynamic", its own noise. "fixed" is `binarize(images, "fixed", seed)`.
 
     Args:
-        images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1].
+        images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1]. Images that lie on the disk (a
+            `np.memmap`, as `vh.load_images` makes of a large set) are read a minibatch at a time.
         batch_size: M, the number of images in a minibatch.
         shuffle: visit the images in a new random order each epoch, else in the order of `images`.
         drop_remainder: leave out the last n mod M images of an epoch, so that all batches have the same static shape.
+        labels: whole numbers [n], the class of each image, for a model of images given labels; the order of the images
+            and their noise do not change with them.
 
     Returns:
-        a `tf.data.Dataset` of float32 [M, H, W, C]. An epoch has ceil(n / M) batches, of which the last may be smaller;
-        with `drop_remainder`, floor(n / M).
+        a `tf.data.Dataset` of float32 [M, H, W, C], or with labels of pairs of that and int32 [M]. An epoch has
+        ceil(n / M) batches, of which the last may be smaller; with `drop_remainder`, floor(n / M).
 
     Raises:
         TypeError: `images` are neither uint8 nor float32.
         ValueError: another shape, no image at all, a value outside [0, 1], an unknown `binarization`, a negative seed
-            with "fixed", a batch size below 1, or no full batch.
+            with "fixed", a batch size below 1, no full batch, or labels that are not one whole number an image;
+            images on the disk with "threshold" or "fixed".
     """
+    on_disk = isinstance(images, np.memmap)
     images = _checked(images, binarization)
     count = len(images)
     expect(batch_size >= 1, f"batch_size: expected at least 1, got {batch_size}")
     steps = count // batch_size if drop_remainder else math.ceil(count / batch_size)
     expect(steps > 0, f"batch_size: {batch_size} with drop_remainder=True leaves no batch of {count} images; use less")
-    if binarization in ("threshold", "fixed"):  # the same in every epoch; a threshold needs no seed
+    classes = None if labels is None else check_labels(labels, count)
+    binarized_once = binarization in ("threshold", "fixed")
+    possible = "expected 'dynamic' or 'none' for images on the disk, which cannot all be binarised at once"
+    expect(not (on_disk and binarized_once), f"binarization: {possible}; got {binarization!r}")
+    if binarized_once:  # the same in every epoch; a threshold needs no seed
         images = 255 * binarize(images, binarization, seed if binarization == "fixed" else 0).astype(np.uint8)
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     with tf.device("CPU"):  # tf.data runs there; a copy on a GPU would have to come back for each batch
-        source = tf.constant(images)  # captured by reference: it does not enter the graph
+        source = None if on_disk else tf.constant(images)  # captured by reference: it does not enter the graph
         # The epochs handed out so far. TensorFlow's own seeded datasets would also depend on the global seed.
         epochs = tf.Variable(-1, trainable=False, dtype=tf.int64)
     random = tf.random.experimental
@@ -164,11 +176,14 @@ def batches(
             lambda step: (order[step * batch_size :][:batch_size], random.stateless_fold_in(noise_seed, step))
         )
 
-    def batch(indices: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
-        grey = tf.cast(tf.gather(source, indices), tf.float32) / scale
+    def batch(indices: tf.Tensor, noise_seed: tf.Tensor):
+        # The disk is read by NumPy, in TensorFlow's own threads.
+        pixels = tf.numpy_function(images.take, [indices, 0], images.dtype) if on_disk else tf.gather(source, indices)
+        grey = tf.cast(pixels, tf.float32) / scale
         if binarization == "dynamic":
             grey = tf.cast(tf.random.stateless_uniform(tf.shape(grey), noise_seed) < grey, tf.float32)
-        return tf.ensure_shape(grey, [batch_size if drop_remainder else None, *images.shape[1:]])
+        grey = tf.ensure_shape(grey, [batch_size if drop_remainder else None, *images.shape[1:]])
+        return grey if classes is None else (grey, tf.gather(classes, indices))
 
     # One element, the epoch's number, counted anew by every iteration.
     numbers = tf.data.Dataset.range(1).map(lambda _: epochs.assign_add(1))

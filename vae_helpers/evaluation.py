@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,20 +15,34 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from .expect import expect
-from .images import as_model_input, check_images
+from .images import as_model_input, check_images, check_labels
 from .model import VAE
 from .objectives import sgvb_b
 from .progress import Progress
 
+Array = np.ndarray | tf.Tensor
 
-def _chunks(model: VAE, x: np.ndarray | tf.Tensor, size: int) -> Iterator[tf.Tensor]:
+
+def _chunks(model: VAE, x: Array, size: int, labels: np.ndarray | None = None) -> Iterator[tuple[tf.Tensor, Any]]:
+    """The images, some at a time, and their labels; None where there are none."""
     check_images(x)  # all of them before the first is used
     as_model_input(x[:1], model.image_shape)
+    if labels is not None:
+        expect(model.classes is not None, "labels: expected a ConditionalVAE, got a model of images alone.")
+        labels = check_labels(labels, len(x), model.classes)
     for start in range(0, len(x), size):
-        yield tf.convert_to_tensor(x[start : start + size])
+        part = slice(start, start + size)
+        yield tf.convert_to_tensor(x[part]), None if labels is None else tf.constant(labels[part])
 
 
-def elbo(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 1, objective: Callable = sgvb_b, seed: int = 0) -> float:
+def elbo(
+    model: VAE,
+    x: Array,
+    samples: int = 1,
+    objective: Callable = sgvb_b,
+    seed: int = 0,
+    labels: np.ndarray | None = None,
+) -> float:
     """The mean of an objective over images, by default the ELBO by estimator B.
 
     Args:
@@ -36,6 +51,7 @@ def elbo(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 1, objective: Cal
         samples: L, the number of z drawn for an image (k for `vh.iwae`).
         objective: which estimate to average.
         seed: of the noise: the same seed gives the same number.
+        labels: for a `ConditionalVAE`, whole numbers [n]; what is bounded then is log p(x | y).
 
     Returns:
         nats per image.
@@ -43,12 +59,16 @@ def elbo(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 1, objective: Cal
     Raises:
         ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
     """
-    chunks = _chunks(model, x, max(1, 2000 // max(1, samples)))
-    with model.using(keras.random.SeedGenerator(seed)):
-        return sum(float(tf.reduce_sum(objective(model, chunk, samples))) for chunk in chunks) / len(x)
+    seeds, total = keras.random.SeedGenerator(seed), 0.0
+    for chunk, given in _chunks(model, x, max(1, 2000 // max(1, samples)), labels):
+        with model.using(seeds, labels=given):
+            total += float(tf.reduce_sum(objective(model, chunk, samples)))
+    return total / len(x)
 
 
-def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, seed: int = 0) -> np.ndarray:
+def log_likelihood(
+    model: VAE, x: Array, samples: int = 500, seed: int = 0, labels: np.ndarray | None = None
+) -> np.ndarray:
     """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8; Rezende et al. 2014, app. E).
 
     log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  k = `samples`: a lower bound on average, which
@@ -60,6 +80,7 @@ def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, se
         x: float32 images in [0, 1], shape [n, H, W, C].
         samples: k, the number of z drawn for an image.
         seed: of the noise.
+        labels: for a `ConditionalVAE`, whole numbers [n]; the result then is log p(x | y).
 
     Returns:
         float32 [n], nats.
@@ -71,30 +92,32 @@ def log_likelihood(model: VAE, x: np.ndarray | tf.Tensor, samples: int = 500, se
     seeds = keras.random.SeedGenerator(seed)
 
     @tf.function(jit_compile=model.prefers_xla)
-    def add_round(running, x, loc, scale, n):
+    def add_round(running, x, given, loc, scale, n):
         q = tfd.Independent(tfd.Normal(loc, scale), 1)
-        with model.using(seeds):
+        with model.using(seeds, labels=given):
             z = q.sample(n, seed=model.next_seed())
             log_weights = model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)  # [n, chunk]
         return tf.reduce_logsumexp(tf.concat([running[None], log_weights], axis=0), axis=0)
 
     results = []
     with Progress("log p(x)", total=len(x)) as progress:
-        for chunk in _chunks(model, x, 250):
-            normal = model.posterior(chunk).distribution
+        for chunk, given in _chunks(model, x, 250, labels):
+            with model.using(labels=given):
+                normal = model.posterior(chunk).distribution
             running = tf.fill([len(chunk)], -np.inf)
             for drawn in range(0, samples, 10):  # 2,500 decoded images at a time: they fill the cores, not the memory
-                running = add_round(running, chunk, normal.loc, normal.scale, min(10, samples - drawn))
+                running = add_round(running, chunk, given, normal.loc, normal.scale, min(10, samples - drawn))
             results.append(running.numpy() - math.log(samples))
             progress.update(sum(map(len, results)))
     return np.concatenate(results)
 
 
-def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float = 6.0, points: int = 400) -> np.ndarray:
+def log_likelihood_on_grid(model: VAE, x: Array, limit: float = 6.0, points: int = 400) -> np.ndarray:
     """log p(x) by quadrature, for J = 2: the sum of p(x | z) p(z), times the area of a cell, over a square grid.
 
     No bound and no sampling. Exact as long as the true posterior lies within the grid and is wider than one of its
-    cells, whose side is 2 · `limit` / (`points` − 1), 0.03 by default. The decoder runs once for all images.
+    cells, whose side is 2 · `limit` / (`points` − 1), 0.03 by default. The decoder runs once for all images, so a
+    `ConditionalVAE` gives log p(x | y) for one label at a time, within `with model.given(label):`.
 
     Args:
         model: a VAE with J = 2 and a Bernoulli or continuous Bernoulli likelihood, whose log p(x | z) is linear in x.
@@ -112,7 +135,7 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
     needs = "The grid needs J = 2 and a Bernoulli or continuous Bernoulli likelihood"
     got = f"got J = {model.latent_dim}, {model.likelihood_name}; vh.log_likelihood takes any model."
     expect(model.latent_dim == 2 and model.likelihood_name != "gaussian", f"{needs}, {got}")
-    chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk in _chunks(model, x, 5000)]
+    chunks = [tf.reshape(chunk, [len(chunk), -1]) for chunk, _ in _chunks(model, x, 5000)]
     side = np.linspace(-limit, limit, points, dtype=np.float32)
     black = tf.zeros(model.image_shape)
 
@@ -137,21 +160,25 @@ def log_likelihood_on_grid(model: VAE, x: np.ndarray | tf.Tensor, limit: float =
     return np.concatenate([total.numpy() for total in running])
 
 
-def _posteriors(model: VAE, x: np.ndarray | tf.Tensor) -> Iterator[tfd.Distribution]:
-    return (model.posterior(chunk) for chunk in _chunks(model, x, 2000))
+def _posteriors(model: VAE, x: Array, labels: np.ndarray | None) -> Iterator[tfd.Distribution]:
+    for chunk, given in _chunks(model, x, 2000, labels):
+        with model.using(labels=given):
+            q = model.posterior(chunk)
+        yield q
 
 
-def kl_per_dimension(model: VAE, x: np.ndarray | tf.Tensor) -> np.ndarray:
+def kl_per_dimension(model: VAE, x: Array, labels: np.ndarray | None = None) -> np.ndarray:
     """KL(q(z_j | x) ‖ p(z_j)) of each latent dimension j, averaged over images: float32 [J], nats.
 
     A dimension near zero is not used: its posterior ignores the image. The entries sum to the KL term of the ELBO.
     """
     standard = tfd.Normal(0.0, 1.0)
-    total = sum(tf.reduce_sum(tfd.kl_divergence(q.distribution, standard), axis=0) for q in _posteriors(model, x))
+    kls = (tfd.kl_divergence(q.distribution, standard) for q in _posteriors(model, x, labels))
+    total = sum(tf.reduce_sum(kl, axis=0) for kl in kls)
     return (total / len(x)).numpy()
 
 
-def active_units(model: VAE, x: np.ndarray | tf.Tensor, threshold: float = 0.01) -> int:
+def active_units(model: VAE, x: Array, threshold: float = 0.01, labels: np.ndarray | None = None) -> int:
     """How many latent dimensions carry anything: those with Var_x(E[z_j | x]) above `threshold` (Burda et al. 2016)."""
-    means = np.concatenate([q.mean().numpy() for q in _posteriors(model, x)])
+    means = np.concatenate([q.mean().numpy() for q in _posteriors(model, x, labels)])
     return int(np.sum(np.var(means, axis=0) > threshold))

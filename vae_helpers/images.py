@@ -33,6 +33,26 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
     return images
 
 
+def check_labels(labels: np.ndarray, count: int, classes: int | None = None) -> np.ndarray:
+    """Returns `labels` as int32 [n], if they are the classes of n = `count` images.
+
+    Args:
+        labels: whole numbers [n], from 0 on.
+        count: n.
+        classes: how many the model knows; `None`: any number.
+
+    Raises:
+        TypeError: they are no whole numbers.  ValueError: more or fewer than images, or one out of range.
+    """
+    labels = np.asarray(labels)
+    expect(np.issubdtype(labels.dtype, np.integer), f"labels: expected whole numbers, got {labels.dtype}", TypeError)
+    expect(labels.shape == (count,), f"labels: expected one for each of {count} images, got shape {labels.shape}")
+    low, high = labels.min(), labels.max()
+    expect(low >= 0, f"labels: expected classes from 0 on, got {low}")
+    expect(classes is None or high < classes, f"labels: expected 0 to {(classes or 0) - 1}, got {high}: count from 0")
+    return labels.astype(np.int32)
+
+
 def as_model_input(x: np.ndarray | tf.Tensor, image_shape: Sequence[int]) -> tf.Tensor:
     """`x` as a tensor, if it is a batch of float32 images of one model; in a graph only shape and dtype are seen.
 
@@ -47,38 +67,52 @@ def as_model_input(x: np.ndarray | tf.Tensor, image_shape: Sequence[int]) -> tf.
     return x
 
 
-def watched(source):
-    """Images in any container that Keras takes, as they are: an array is checked now, minibatches when they come."""
+def watched(source, classes: int | None = None):
+    """Images in any container that Keras takes, as they are: an array is checked now, minibatches when they come.
+
+    Args:
+        source: the images, or minibatches of them.
+        classes: of a model of images given labels; then each minibatch is a pair of images and labels below this.
+    """
     if isinstance(source, (np.ndarray, tf.Tensor)):
         check_images(source)
     elif isinstance(source, tf.data.Dataset):
-        return source.map(lambda *minibatch: _checked(minibatch if len(minibatch) > 1 else minibatch[0]))
+        return source.map(lambda *minibatch: _checked(minibatch if len(minibatch) > 1 else minibatch[0], classes))
     elif isinstance(source, keras.utils.PyDataset):
-        return _WatchedPyDataset(source)
+        return _WatchedPyDataset(source, classes)
     elif isinstance(source, Generator):
-        return (_checked(minibatch) for minibatch in source)
+        return (_checked(minibatch, classes) for minibatch in source)
     return source
 
 
-def _checked(minibatch):
+def _checked(minibatch, classes: int | None):
     """A minibatch as it is. Those of a dataset are looked at in its graph, on the way, where XLA compiles nothing."""
-    x = keras.utils.unpack_x_y_sample_weight(minibatch)[0]
+    x, labels, _ = keras.utils.unpack_x_y_sample_weight(minibatch)
+    expect(classes is None or labels is not None, "Expected minibatches of (images, labels), got images alone.")
     if not (tf.is_tensor(x) and tf.is_symbolic_tensor(x)):
         check_images(x, "a minibatch")
-    elif x.dtype.is_floating:
+        if classes is not None:
+            check_labels(labels, len(x), classes)
+        return minibatch
+    if x.dtype.is_floating:
         low, high = tf.reduce_min(x), tf.reduce_max(x)
         found = [low, "to", high, "in a minibatch. Divide grey levels by 255, or use vh.batches."]
         tf.debugging.Assert((low >= 0) & (high <= 1), ["Expected images with pixels in [0, 1], got from", *found])
+    if classes is not None:
+        expect(labels.dtype.is_integer, f"labels: expected whole numbers, got {labels.dtype.name}", TypeError)
+        known = tf.reduce_all((labels >= 0) & (labels < classes))
+        tf.debugging.Assert(known, [f"Expected labels from 0 to {classes - 1}, got in a minibatch", labels])
     return minibatch
 
 
 class _WatchedPyDataset(keras.utils.PyDataset):
-    def __init__(self, source: keras.utils.PyDataset):
+    def __init__(self, source: keras.utils.PyDataset, classes: int | None):
         super().__init__(source.workers, source.use_multiprocessing, source.max_queue_size)
-        self._source, self.on_epoch_begin, self.on_epoch_end = source, source.on_epoch_begin, source.on_epoch_end
+        self._source, self._classes = source, classes
+        self.on_epoch_begin, self.on_epoch_end = source.on_epoch_begin, source.on_epoch_end
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int):
-        return _checked(self._source[index])
+        return _checked(self._source[index], self._classes)

@@ -54,6 +54,8 @@ class VAE(ObjectiveTrainer):
         >>> history = model.fit(vh.batches(images.train, 100, "dynamic"), epochs=10)
     """
 
+    _inputs_each = 1  # how many inputs either network has
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -67,7 +69,7 @@ class VAE(ObjectiveTrainer):
         self._likelihood = choose(LIKELIHOODS, likelihood, "likelihood")
         self._scale = choose(SCALES, scale, "scale")
         self.likelihood_name, self.scale_name = likelihood, scale
-        self.image_shape, self.latent_dim = _check_networks(encoder, decoder, self._likelihood)
+        self.image_shape, self.latent_dim = _check_networks(encoder, decoder, self._likelihood, self._inputs_each)
         self.encoder, self.decoder = encoder, decoder
         self.build((None, *self.image_shape))
 
@@ -91,7 +93,7 @@ class VAE(ObjectiveTrainer):
             ValueError, TypeError: `x` has another shape or dtype, or pixels outside [0, 1] (they are looked at outside
                 `tf.function` only).
         """
-        outputs = self.encoder(as_model_input(x, self.image_shape), training=self._step.training)
+        outputs = self.encoder(self._inputs(as_model_input(x, self.image_shape)), training=self._step.training)
         loc, raw_scale = tf.split(tf.cast(outputs, tf.float32), 2, axis=-1)
         return tfd.Independent(tfd.Normal(loc, self._scale(raw_scale)), 1)
 
@@ -106,9 +108,14 @@ class VAE(ObjectiveTrainer):
         """
         z = tf.convert_to_tensor(z, tf.float32)
         expect(z.shape[-1:] == [self.latent_dim], f"z: expected [..., {self.latent_dim}] (J last), got {z.shape}.")
-        outputs = self.decoder(tf.reshape(z, [-1, self.latent_dim]), training=self._step.training)
+        flat = self._inputs(tf.reshape(z, [-1, self.latent_dim]))
+        outputs = self.decoder(flat, training=self._step.training)
         outputs = tf.reshape(tf.cast(outputs, tf.float32), tf.concat([tf.shape(z)[:-1], outputs.shape[1:]], axis=0))
         return tfd.Independent(self._likelihood.pixels(outputs), len(self.image_shape))
+
+    def _inputs(self, first: tf.Tensor):
+        """What a network is called with: images [n, H, W, C] or latent points [L·n, J], here alone."""
+        return first
 
     # --- pictures ----------------------------------------------------------------------------------------------
 
@@ -146,13 +153,14 @@ class VAE(ObjectiveTrainer):
         super().export(filepath, *args, **kwargs)
 
 
-def _check_networks(encoder, decoder, likelihood: Likelihood) -> tuple[tuple[int, ...], int]:
+def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tuple[tuple[int, ...], int]:
     """The image shape and J, once it is sure that the two networks fit together."""
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):
         known = getattr(network, "built", False) and hasattr(network, "output_shape")
         expect(known, f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
-        counts = len(network.inputs), len(network.outputs)
-        expect(counts == (1, 1), f"The {role} has {counts} inputs and outputs: expected (1, 1), joined by Concatenate.")
+        counts, wanted = (len(network.inputs), len(network.outputs)), (inputs, 1)
+        needs = f"expected {wanted}, joined by Concatenate"
+        expect(counts == wanted, f"The {role} has {counts} inputs and outputs: {needs}.")
     (images, heads), (z, pixels) = ((net.inputs[0].shape, net.outputs[0].shape) for net in (encoder, decoder))
     expect(len(images) == 4, f"The encoder's input: expected images [n, H, W, C], got {images}.")
     expect(len(heads) == 2 and heads[1] % 2 == 0, f"The encoder's output: expected [n, 2J] (μ, raw σ), got {heads}.")

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import keras
 import numpy as np
 from keras.initializers import GlorotUniform
-from keras.layers import Conv2D, Conv2DTranspose, Cropping2D, Dense, Dropout, Flatten, Input, Reshape
+from keras.layers import Concatenate, Conv2D, Conv2DTranspose, Cropping2D, Dense, Dropout, Flatten, Input, Reshape
 
+from .conditional import ConditionalVAE
 from .expect import expect
 from .likelihoods import LIKELIHOODS, choose
 from .model import VAE
@@ -36,6 +37,7 @@ def mlp_vae(
     scale: str = "log_variance",
     image_shape: Sequence[int] = (28, 28, 1),
     seed: int | None = None,
+    classes: int | None = None,
 ) -> VAE:
     """A VAE of dense layers (Kingma & Welling 2013, appendix C); the decoder mirrors the encoder.
 
@@ -47,6 +49,7 @@ def mlp_vae(
         likelihood, scale: as for `VAE`.
         image_shape: H, W, C.
         seed: of the initial weights, the noise and the dropout; `None` takes them from Keras's global seed.
+        classes: K, for a `ConditionalVAE` of images given one of K labels.
 
     Raises:
         ValueError: an unknown likelihood or scale.
@@ -63,7 +66,7 @@ def mlp_vae(
     encoder = [Input(tuple(image_shape)), Flatten(), *hidden_layers(hidden), layer(Dense, 2 * latent_dim)]
     decoder = [Input((latent_dim,)), *hidden_layers(reversed(hidden))]
     decoder += [layer(Dense, math.prod(outputs)), Reshape(outputs)]
-    return _join(encoder, decoder, likelihood, scale, seed)
+    return _join(encoder, decoder, classes, likelihood, scale, seed)
 
 
 def conv_vae(
@@ -73,6 +76,7 @@ def conv_vae(
     scale: str = "log_variance",
     image_shape: Sequence[int] = (28, 28, 1),
     seed: int | None = None,
+    classes: int | None = None,
 ) -> VAE:
     """A VAE of 3×3 convolutions with ReLU, the network of the TensorFlow tutorial (S1 in chapter 3).
 
@@ -86,6 +90,7 @@ def conv_vae(
         likelihood, scale: as for `VAE`.
         image_shape: H, W, C.
         seed: of the initial weights and the noise; `None` takes them from Keras's global seed.
+        classes: K, for a `ConditionalVAE` of images given one of K labels.
 
     Raises:
         ValueError: the image is too small to be halved so often, or an unknown likelihood or scale.
@@ -103,12 +108,28 @@ def conv_vae(
     more = [side * 2 ** len(filters) - wanted for side, wanted in zip(grid, image_shape[:2], strict=False)]
     if any(more):  # an image that cannot be halved evenly is decoded larger, and cut
         decoder += [Cropping2D([(n // 2, n - n // 2) for n in more])]
-    return _join(encoder, decoder, likelihood, scale, seed)
+    return _join(encoder, decoder, classes, likelihood, scale, seed)
 
 
-def _join(encoder: list[keras.Layer], decoder: list[keras.Layer], *options) -> VAE:
+def _join(encoder: list[keras.Layer], decoder: list[keras.Layer], classes: int | None, *options) -> VAE:
     """The two networks, and the VAE of both."""
-    return VAE(keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder"), *options)
+    if classes is None:
+        return VAE(keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder"), *options)
+    expect(classes >= 1, f"classes: expected at least 1, got {classes}.")
+    return ConditionalVAE(
+        *(_with_label(*one, classes) for one in ((encoder, "encoder"), (decoder, "decoder"))), *options
+    )
+
+
+def _with_label(layers: list[keras.Layer], name: str, classes: int) -> keras.Model:
+    """The same layers, with a one-hot label [n, K] as a second input; it joins what first is flat: features, or z."""
+    first, *others = layers
+    label, x, has_joined = Input((classes,), name="label"), first, False
+    for layer in others:
+        if len(x.shape) == 2 and not has_joined:
+            x, has_joined = Concatenate()([x, label]), True
+        x = layer(x)
+    return keras.Model([first, label], x, name=name)
 
 
 def _outputs(likelihood: str, image_shape: Sequence[int]) -> tuple[int, ...]:

@@ -19,23 +19,28 @@ import tensorflow as tf
 from .callbacks import Resume, StopWhenNotFinite, common_steps
 from .data import epoch_counter
 from .expect import expect
-from .images import check_images, watched
+from .images import check_labels, watched
 from .progress import TrainingTable
 
 
 class ObjectiveTrainer(keras.Model):
-    """A Keras model of images alone that `fit` trains to maximise an objective, in nats per image.
+    """A Keras model of images that `fit` trains to maximise an objective, in nats per image.
 
     Args:
         seed: seed of the noise. `None`: drawn from Keras's global seed (`keras.utils.set_random_seed`).
+
+    Attributes:
+        classes: how many labels there are, of a model of images given labels; `None`: it is of images alone.
     """
+
+    classes: int | None = None
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(autocast=False, **kwargs)  # images stay float32; the networks cast them if they have to
         self.seed_generator = keras.random.SeedGenerator(seed)  # saved with the weights: training resumes its noise
         self._evaluation_seeds = keras.random.SeedGenerator(0)
         # What a step shares with the objective it runs, without widening the objective's signature.
-        self._step = types.SimpleNamespace(seeds=None, training=False, terms={})
+        self._step = types.SimpleNamespace(seeds=None, training=False, labels=None, terms={})
         self._averages = {name: keras.metrics.Mean(name=name) for name in ("loss", "reconstruction", "kl")}
         self.objective, self.samples, self._chooses_steps = None, 1, True
 
@@ -66,17 +71,20 @@ class ObjectiveTrainer(keras.Model):
         self._step.terms.update(terms)
 
     @contextlib.contextmanager
-    def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool = False):
+    def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool = False, labels=None):
         """For `with model.using(seeds) as terms:`, a block with noise of its own.
 
         Args:
             seeds: where the noise comes from; `None`: from the model, as without the block.
             training: whether dropout is on.
+            labels: the class of each image [n], or of all; `None`: as around the block.
 
         Yields:
             a dictionary of what objectives `report` within the block.
         """
-        before, self._step = self._step, types.SimpleNamespace(seeds=seeds, training=training, terms={})
+        before = self._step
+        labels = before.labels if labels is None else labels
+        self._step = types.SimpleNamespace(seeds=seeds, training=training, labels=labels, terms={})
         try:
             yield self._step.terms
         finally:
@@ -133,12 +141,12 @@ class ObjectiveTrainer(keras.Model):
         return fast and self.distribute_strategy.num_replicas_in_sync == 1
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, **kwargs):
-        """Trains as `keras.Model.fit` does; images have no labels, so `y` stays empty.
+        """Trains as `keras.Model.fit` does.
 
         Args:
-            x: a dataset of images, such as `vh.batches` makes (labels within it are ignored), or float32 images in
-                [0, 1], shape [n, H, W, C].
-            y: nothing.
+            x: a dataset of images, such as `vh.batches` makes (a model of images alone ignores labels within it), or
+                float32 images in [0, 1], shape [n, H, W, C].
+            y: nothing; of a `ConditionalVAE`, the labels of images that come as an array, whole numbers [n].
             batch_size: of an array; 32 if not given.
             epochs: how often the images are visited.
             verbose: `"auto"`: progress is one table, a line every tenth of the epochs and, live, the time left; else as
@@ -152,14 +160,18 @@ class ObjectiveTrainer(keras.Model):
             the objective reports; the same with `val_` for `validation_data`. Nats per image.
 
         Raises:
-            ValueError, TypeError: labels or weights were given, or what is no batch of images with pixels in [0, 1].
-            tf.errors.InvalidArgumentError: a minibatch of a `tf.data.Dataset` has pixels outside [0, 1].
+            ValueError, TypeError: weights were given, or labels that are not wanted or not there, or what is no batch
+                of images with pixels in [0, 1].
+            tf.errors.InvalidArgumentError: a minibatch of a `tf.data.Dataset` has pixels outside [0, 1], or labels that
+                the model does not know.
             FloatingPointError: the loss is no longer a number; the message names the epoch and the step.
         """
-        counter, x = epoch_counter(x), _images_alone(x, "fit", y, **kwargs)
+        counter = epoch_counter(x)
+        x, y = self._looked_at("fit(x{})", x, y, **kwargs)
         if isinstance(x, (tf.data.Dataset, Iterator)):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
-        kwargs["validation_data"] = _images_alone(kwargs.get("validation_data"))
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = self._in_one_argument("validation_data=(x{})", kwargs["validation_data"])
         own = [callback for callback in keras.tree.flatten(callbacks) if callback]
         own.sort(key=lambda callback: isinstance(callback, Resume))  # it keeps what the others have done
         if own and isinstance(own[-1], Resume):
@@ -174,7 +186,7 @@ class ObjectiveTrainer(keras.Model):
             ours.append(keras.callbacks.LambdaCallback(on_train_begin=lambda logs: counter.assign(before)))
         if verbose == "auto":
             ours, verbose = [*ours, TrainingTable()], 0
-        return super().fit(x, None, batch_size, epochs, verbose, [*own, *ours], **kwargs)
+        return super().fit(x, y, batch_size, epochs, verbose, [*own, *ours], **kwargs)
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose=0, **kwargs):
         """As `keras.Model.evaluate`: loss, reconstruction and KL, nats per image, and the same errors as from `fit`.
@@ -182,45 +194,46 @@ class ObjectiveTrainer(keras.Model):
         Every call draws the same noise, so that two epochs differ only by the weights.
         """
         if "_use_cached_eval_dataset" not in kwargs:  # else `fit` calls, which has looked at them
-            x = _images_alone(x, "evaluate", y, **kwargs)
+            x, y = self._looked_at("evaluate(x{})", x, y, **kwargs)
         self._evaluation_seeds.state.assign(keras.random.SeedGenerator(0).state)
         return super().evaluate(x, y, batch_size, verbose, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """As `keras.Model.predict`, an array of what the model makes of each image; the same errors as from `fit`."""
-        return super().predict(_images_alone(x), *args, **kwargs)
+        return super().predict(self._in_one_argument("predict((x{}))", x), *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """As in Keras, with the same errors as from `fit`."""
-        _refuse_labels_and_weights("train_on_batch", y, sample_weight=sample_weight, class_weight=class_weight)
-        return super().train_on_batch(check_images(x), return_dict=return_dict)
+        weights = {"sample_weight": sample_weight, "class_weight": class_weight}
+        return super().train_on_batch(*self._looked_at("train_on_batch(x{})", x, y, **weights), return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """As in Keras, with the same errors as from `fit`."""
-        _refuse_labels_and_weights("test_on_batch", y, sample_weight=sample_weight)
-        return super().test_on_batch(check_images(x), return_dict=return_dict)
+        x, y = self._looked_at("test_on_batch(x{})", x, y, sample_weight=sample_weight)
+        return super().test_on_batch(x, y, return_dict=return_dict)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """One step of the AEVB algorithm (Kingma & Welling 2013, algorithm 1)."""
-        x = _images_of(data)
+        x = self._parts(data)[0]
         # The optimiser adds up the gradients of all replicas, whose shares of a minibatch may differ in size.
         replica, share = tf.distribute.get_replica_context(), 1.0
         if replica.num_replicas_in_sync > 1:
             images = tf.cast(tf.shape(x)[0], tf.float32)
             share = images / replica.all_reduce(tf.distribute.ReduceOp.SUM, images)
         with tf.GradientTape() as tape:
-            losses, terms = self._losses_of_images(x, self.seed_generator, training=True)
+            losses, terms = self._losses_of_images(data, self.seed_generator, training=True)
             loss = self.optimizer.scale_loss(share * tf.reduce_mean(losses))
         self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
         return self._update_averages(losses, terms)
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
         """Loss and terms of one minibatch, with dropout off."""
-        return self._update_averages(*self._losses_of_images(_images_of(data), self._evaluation_seeds, training=False))
+        return self._update_averages(*self._losses_of_images(data, self._evaluation_seeds, training=False))
 
-    def _losses_of_images(self, x, seeds, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def _losses_of_images(self, data, seeds, training: bool) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """The objective of each image with its sign changed, plus the layers' regularisers, and what it reports."""
-        with self.using(seeds, training) as terms:
+        x, *labels = self._parts(data)
+        with self.using(seeds, training, *labels) as terms:
             values = self.objective(self, x, self.samples)
         return (tf.add_n(self.losses) if self.losses else 0.0) - values, terms
 
@@ -236,6 +249,39 @@ class ObjectiveTrainer(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._averages.values())
+
+    # --- what is trained on ------------------------------------------------------------------------------------
+
+    def _looked_at(self, call: str, x, y=None, sample_weight=None, class_weight=None, **_) -> tuple:
+        """Images and labels in whatever container Keras takes, watched; images that `vh.batches` makes need none."""
+        y_is_wanted = self.classes is not None and isinstance(x, (np.ndarray, tf.Tensor))
+        given = {"y": None if y_is_wanted else y, "sample_weight": sample_weight, "class_weight": class_weight}
+        given = ", ".join(name for name, value in given.items() if value is not None)
+        expected = f"{self._takes}: expected {call.format(', y' if y_is_wanted else '')}"
+        expect(not given, f"{expected}, got {given} as well.")
+        expect(not y_is_wanted or y is not None, f"{expected}, got no y.")
+        if y_is_wanted:
+            y = check_labels(y, len(x), self.classes)
+        return x if epoch_counter(x) is not None and self.classes is None else watched(x, self.classes), y
+
+    def _in_one_argument(self, call: str, x):
+        """The same for data in one argument, such as Keras's tuple of images and labels."""
+        parts = x if isinstance(x, (tuple, list)) else (x,)
+        x, y = self._looked_at(call, *keras.utils.unpack_x_y_sample_weight(tuple(parts)))
+        return x if y is None else (x, y)
+
+    def _parts(self, data) -> tuple[tf.Tensor, ...]:
+        """The images of a minibatch and, if the model takes them, their labels."""
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
+        expect(weights is None, f"{self._takes}: expected a dataset without weights, got sample_weight as well.")
+        if self.classes is None:
+            return (x,)
+        expect(y is not None, f"{self._takes}: expected minibatches of (x, y), got x alone.")
+        return x, y
+
+    @property
+    def _takes(self) -> str:
+        return f"The objective is of images {'alone' if self.classes is None else 'given labels'}"
 
     # --- many steps at once ------------------------------------------------------------------------------------
 
@@ -274,23 +320,23 @@ class ObjectiveTrainer(keras.Model):
         """A train function that gives `steps_per_execution` minibatches of one size to XLA together, others singly."""
 
         @tf.function(jit_compile=True, autograph=False)
-        def together(batches):  # [steps, M, H, W, C]
+        def together(parts):  # images [steps, M, H, W, C], and labels [steps, M] where the model takes them
             names = []
 
             def step(number):
-                names[:] = self.train_step(batches[number])
+                names[:] = self.train_step(tuple(part[number] for part in parts))
                 return [number + 1]
 
-            tf.while_loop(lambda number: number < batches.shape[0], step, [0])
+            tf.while_loop(lambda number: number < parts[0].shape[0], step, [0])
             return {name: self._averages[name].result() for name in names}
 
         def execution(iterator):
-            batches = [_images_of(data) for data in itertools.islice(iterator, self.steps_per_execution)]
+            batches = [self._parts(data) for data in itertools.islice(iterator, self.steps_per_execution)]
             if not batches:
                 raise StopIteration
-            if len(batches) < self.steps_per_execution or batches[-1].shape != batches[0].shape:
+            if len(batches) < self.steps_per_execution or batches[-1][0].shape != batches[0][0].shape:
                 return one_by_one(iter(batches))  # the end of an epoch
-            return together(tf.stack(batches))
+            return together([tf.stack(part) for part in zip(*batches, strict=True)])
 
         return execution
 
@@ -334,27 +380,3 @@ class ObjectiveTrainer(keras.Model):
 
     def _noise_states(self) -> list[keras.Variable]:
         return [v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")]
-
-
-# --- what is trained on ------------------------------------------------------------------------------------------
-
-
-def _refuse_labels_and_weights(method: str, y, sample_weight=None, class_weight=None, **_) -> None:
-    given = {"y": y, "sample_weight": sample_weight, "class_weight": class_weight}
-    given = ", ".join(name for name, value in given.items() if value is not None)
-    expect(not given, f"The objective is of images alone: expected {method}(x), got {given} as well.")
-
-
-def _images_alone(x, method: str = "validation_data=x or fit", y=None, **kwargs):
-    """Images in whatever container Keras takes, watched; what `vh.batches` makes needs no watching."""
-    _refuse_labels_and_weights(method, y, **kwargs)
-    if isinstance(x, (tuple, list)):  # Keras's form of validation data
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(tuple(x))
-        _refuse_labels_and_weights("validation_data=x or fit", y, weights)
-    return x if epoch_counter(x) is not None else watched(x)
-
-
-def _images_of(data) -> tf.Tensor:
-    x, _, weights = keras.utils.unpack_x_y_sample_weight(data)
-    _refuse_labels_and_weights("a dataset of x or fit", None, weights)
-    return x
