@@ -54,21 +54,25 @@ def classifier(seed: int) -> keras.Model:
         ]
     )
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(vh.batches(mnist.train, 100, "dynamic", seed=seed, labels=mnist.train_labels), epochs=2, verbose=0)
+    training = vh.batches(mnist.train, 100, "dynamic", seed=seed, labels=mnist.train_labels)
+    model.fit(training, epochs=2, verbose=0, shuffle=False)
     return model
 
 
-def drawn_digits(model: vh.ConditionalVAE, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of each digit, every pixel drawn from p(x | z, y), as the training images are; and the digits asked for.
+def drawn_digits(model: vh.ConditionalVAE, seed: int, codes: np.ndarray | None = None) -> np.ndarray:
+    """Pictures of each digit, every pixel drawn from p(x | z, y), as the training images are.
+
+    codes: z of test images [n, J], decoded with each label; `None`: z from the prior.
 
     Returns:
-        float32 [10 · n, 28, 28, 1] of 0 and 1, and int [10 · n].
+        float32 [10, n, 28, 28, 1] of 0 and 1.
     """
     pictures = []
     for digit in range(CLASSES):
         with model.given(digit):
-            pictures.append(vh.binarize(model.sample(DRAWN, seed=seed).numpy(), "fixed", seed=seed))
-    return np.concatenate(pictures), np.repeat(np.arange(CLASSES), DRAWN)
+            means = model.sample(DRAWN, seed=seed) if codes is None else model.likelihood(codes).mean()
+        pictures.append(vh.binarize(means.numpy(), "fixed", seed=seed))
+    return np.stack(pictures)
 
 
 def measure(seed: int) -> dict:
@@ -84,8 +88,12 @@ def measure(seed: int) -> dict:
     # log p(x | y) for every y, one row a digit: their mean over y is log p(x), their largest the digit that it reads.
     each = np.stack([vh.log_likelihood(model, some, SAMPLES, labels=np.full(IMAGES, y)) for y in range(CLASSES)])
     log_p = np.logaddexp.reduce(each, axis=0) - math.log(CLASSES)
-    pictures, wanted = drawn_digits(model, seed)
-    read_by_class = [right(pictures[wanted == digit], wanted[wanted == digit]) for digit in range(CLASSES)]
+    with model.given(labels[:DRAWN]):
+        codes = model.posterior(test[:DRAWN]).sample(seed=[seed, 1])
+    from_prior, from_codes = (
+        [right(pictures, np.full(DRAWN, digit)) for digit, pictures in enumerate(drawn_digits(model, seed, z))]
+        for z in (None, codes)
+    )
     return {
         "images": IMAGES,
         "samples": SAMPLES,
@@ -101,8 +109,9 @@ def measure(seed: int) -> dict:
         "log_p_over_labels": float(log_p.mean()),
         "read_by_bayes": float(np.mean(each.argmax(axis=0) == some_labels)),
         "read_by_classifier": right(test, labels),
-        "asked_for": float(np.mean(read_by_class)),
-        "asked_for_by_digit": read_by_class,
+        "asked_for": float(np.mean(from_prior)),
+        "asked_for_by_digit": from_prior,
+        "asked_for_with_codes": float(np.mean(from_codes)),
     }
 
 
