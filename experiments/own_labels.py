@@ -90,6 +90,7 @@ def measure(seed: int) -> dict:
     log_p = np.logaddexp.reduce(each, axis=0) - math.log(CLASSES)
     with model.given(labels[:DRAWN]):
         codes = model.posterior(test[:DRAWN]).sample(seed=[seed, 1])
+        same_label = vh.binarize(model.likelihood(codes).mean().numpy(), "fixed", seed=seed)
     from_prior, from_codes = (
         [right(pictures, np.full(DRAWN, digit)) for digit, pictures in enumerate(drawn_digits(model, seed, z))]
         for z in (None, codes)
@@ -112,6 +113,7 @@ def measure(seed: int) -> dict:
         "asked_for": float(np.mean(from_prior)),
         "asked_for_by_digit": from_prior,
         "asked_for_with_codes": float(np.mean(from_codes)),
+        "same_label_with_codes": right(same_label, labels[:DRAWN]),
     }
 
 
