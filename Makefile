@@ -14,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 NB ?=
 
-.PHONY: help python install book pdf test quick unit nbval nbval-elsewhere lab notebooks scoreboard explorer bench versions lighthouse links pins check data repository clean
+.PHONY: help python install book pdf test quick unit nbval nbval-elsewhere lab notebooks scoreboard explorer decoder bench versions lighthouse links pins check data repository clean
 .PHONY: course student solutions labs grade grade-check decks quizzes exam svg
 
 help:  ## list the targets
@@ -87,6 +87,9 @@ scoreboard: $(READY) data  ## make what has no stored result yet (from nothing, 
 
 explorer: $(READY) data  ## export the networks of the first page's latent explorer again
 	@$(BIN)/python tools/export_explorer.py
+
+decoder: $(READY)  ## a page in which to move the latents of a saved VAE: make decoder MODEL=model.keras PAGE=page.html
+	@$(BIN)/python tools/export_decoder.py "$(MODEL)" "$(PAGE)"
 
 bench: $(READY) .venv-peers/.ready data  ## measure speed, everything side by side (about an hour and a quarter, on a machine that does nothing else)
 	@$(BIN)/python benchmarks/animation.py

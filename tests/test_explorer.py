@@ -40,7 +40,8 @@ def networks():
     context = quickjs.Context()
     context.add_callable("atob", lambda text: base64.b64decode(text).decode("latin-1"))
     context.eval("var window = globalThis")
-    for script in (export_explorer.TARGET, STATIC / "explorer-networks.js", STATIC / "explorer-pad.js"):
+    scripts = [STATIC / name for name in ("networks.js", "explorer-networks.js", "explorer-pad.js")]
+    for script in (export_explorer.TARGET, *scripts):
         context.eval(script.read_text("utf-8"))
     context.eval("const data = latentExplorerData; const vae = makeVae(data)")
     context.eval("const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value)")

@@ -9,14 +9,13 @@ scripts only. Numbers are little-endian and in base64: the weights float32, the 
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
-import vae_helpers as vh
+import numpy as np
+from export_decoder import encoded, layers_of
 
-import keras  # isort: skip
-import numpy as np  # isort: skip
+import vae_helpers as vh
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "experiments" / "results" / "s4-long-seed0.weights.h5"
@@ -30,30 +29,6 @@ def trained() -> vh.VAE:
     model = vh.conv_vae(latent_dim=2, scale="softplus", seed=0)
     model.load_weights(WEIGHTS)
     return model
-
-
-def encoded(array: np.ndarray, dtype: str) -> str:
-    return base64.b64encode(np.ascontiguousarray(array, dtype).tobytes()).decode("ascii")
-
-
-def layers_of(network: keras.Model) -> list[dict]:
-    """A network's layers with weights: dense ones, convolutions with 'valid' and transposed ones with 'same' padding.
-
-    A kernel is stored as Keras has it: [row, column, channel in, channel out], if transposed [row, column, out, in].
-    The grid of a `Reshape` belongs to the layer before it.
-    """
-    layers = []
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Reshape):
-            layers[-1]["grid"] = list(layer.target_shape[:2])
-        if not layer.weights:
-            continue
-        kernel, bias = layer.get_weights()
-        stride = {} if kernel.ndim == 2 else {"stride": layer.strides[0]}
-        numbers = {"weights": encoded(kernel, "<f4"), "bias": encoded(bias, "<f4")}
-        shape = {"kind": type(layer).__name__, "kernel": list(kernel.shape), **stride}
-        layers.append(shape | {"relu": layer.activation.__name__ == "relu"} | numbers)
-    return layers
 
 
 def reconstruction_and_kl(model: vh.VAE, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

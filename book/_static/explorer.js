@@ -2,11 +2,11 @@
 // draw a digit and see where the encoder puts it, and what that is worth in nats.
 //
 // Every element of the class `latent-explorer` becomes one; what it holds is shown until then, or without JavaScript.
-// The rest is loaded when an explorer comes near the screen: what it computes (explorer-networks.js), the pad
-// (explorer-pad.js), and the weights (explorer-data.js, which tools/export_explorer.py writes).
+// The rest is loaded when an explorer comes near the screen: what it computes (networks.js, explorer-networks.js), the
+// pad (explorer-pad.js), and the weights (explorer-data.js, which tools/export_explorer.py writes).
 
 const LIMIT = 3.6; // the plane shows [-LIMIT, LIMIT]²
-const PARTS = ["explorer-networks.js", "explorer-pad.js", "explorer-data.js"];
+const PARTS = ["networks.js", "explorer-networks.js", "explorer-pad.js", "explorer-data.js"];
 // A link that keeps the place: …#z=0.30,-1.20
 const HASH = /^#z=(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)$/;
 
