@@ -75,12 +75,12 @@ def warned(folder: Path, size=8, **options) -> tuple[vh.ImageData, str]:
 
 
 def test_what_comes_back(two_classes, silent):
-    data = load_images(two_classes, (HEIGHT, WIDTH))
+    data = load_images(two_classes, (HEIGHT, WIDTH), test_share=0.4)
     assert isinstance(data, vh.ImageData)
     assert (data.name, data.label_names) == ("pictures", ("a", "b"))
-    assert (data.train.shape, data.test.shape) == ((27, HEIGHT, WIDTH, 3), (3, HEIGHT, WIDTH, 3))
+    assert (data.train.shape, data.test.shape) == ((18, HEIGHT, WIDTH, 3), (12, HEIGHT, WIDTH, 3))
     assert (data.train.dtype, data.train_labels.dtype, data.test_labels.dtype) == (np.uint8, np.int32, np.int32)
-    assert (np.bincount(data.train_labels).tolist(), np.bincount(data.test_labels).tolist()) == ([9, 18], [1, 2])
+    assert (np.bincount(data.train_labels).tolist(), np.bincount(data.test_labels).tolist()) == ([6, 12], [4, 8])
     # Every picture is there once, as it was, beside the label of its folder.
     of = {noise(number).tobytes(): int(number % 3 > 0) for number in range(30)}
     images, labels = [*data.train, *data.test], [*data.train_labels, *data.test_labels]
@@ -204,9 +204,10 @@ def test_the_first_frame(tmp_path):
     assert (only(tmp_path) == 200).all()
 
 
-def test_a_large_jpeg_is_decoded_smaller_but_the_same(tmp_path):
+@pytest.mark.parametrize("scale", [2, 8, 100])
+def test_a_jpeg_is_decoded_smaller_but_the_same(tmp_path, scale):
     """Blots with sharp edges: within 3 levels, as the module says, of the picture decoded whole."""
-    blots = Image.fromarray(noise(0, 6, 8)).resize((1600, 1200), Image.Resampling.NEAREST)
+    blots = Image.fromarray(noise(0, 12, 16)).resize((16 * scale, 12 * scale), Image.Resampling.NEAREST)
     blots.save(tmp_path / "x.jpg", quality=90)
     whole = np.asarray(ImageOps.fit(Image.open(tmp_path / "x.jpg"), (8, 8), Image.Resampling.BILINEAR))
     assert np.abs(only(tmp_path).astype(int) - whole).max() <= 3
@@ -293,6 +294,11 @@ def test_bad_files_are_left_out_and_named_once(two_classes):
     ):
         assert f"\n  {line}" in message
     assert message.count("\n") == 7
+
+
+def test_a_picture_is_not_small_for_lying_on_its_side(two_classes, silent):
+    """21 × 13 has a quarter of 60 × 4; it may have to be turned, so that 13 is not held against 60."""
+    assert len(load_images(two_classes, (4, 60)).train) == 27
 
 
 def test_a_file_that_may_not_be_read(two_classes, monkeypatch):

@@ -87,7 +87,7 @@ def load_images(
     Image.init()  # here: two threads that load its formats at once may each miss some
     with warnings.catch_warnings(), ThreadPoolExecutor(THREADS) as pool:
         warnings.simplefilter("ignore")  # Pillow's: odd files, and large ones below the size that it refuses
-        formats = [name for name in Image.OPEN if name != "EPS"]
+        formats = ["JPEG", "PNG", *sorted(Image.OPEN.keys() - {"JPEG", "PNG", "EPS"})]  # tried in this order
         decode = partial(_decoded, str(folder), formats, pixels.shape[1:], RESIZE[resize])
         blocks = (pool.map(decode, files[start : start + BLOCK]) for start in range(0, len(files), BLOCK))
         pictures = (picture for block in blocks for picture in block)
