@@ -26,7 +26,7 @@ import scoreboard  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 
-OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-")
+OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-", "own-")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
