@@ -71,8 +71,9 @@ def metropolis_within_gibbs(model, x, observed, start, rounds=ROUNDS):
     def step(filled, z):
         q = model.posterior(filled)
         z = tf.stack([z, q.sample(seed=model.next_seed())])  # old, new
-        log_p = model.prior.log_prob(z) + model.likelihood(z).log_prob(filled)
-        old, new = tf.unstack(log_p - q.log_prob(z))
+        log_p = model.likelihood(z).log_prob(filled)
+        log_ratio = model.prior.log_prob(z) - q.log_prob(z)
+        old, new = tf.unstack(log_p + log_ratio)
         seed = model.next_seed()
         chance = tf.random.stateless_uniform(tf.shape(new), seed)
         accepted = tf.math.log(chance) < new - old
@@ -118,7 +119,7 @@ def own_gaussians(model, x, observed, mean, scale, steps=STEPS):
 
     for _ in range(steps):
         found = slopes(mean.value(), log_scale.value())
-        optimizer.apply_gradients(zip(found, [mean, log_scale], strict=True))
+        optimizer.apply(found, [mean, log_scale])
     return mean.numpy(), np.exp(log_scale)
 
 
@@ -135,7 +136,8 @@ def importance_sampling(model, x, observed, mean, scale, samples=SAMPLES):
     z = tf.reshape(z, [-1, n, latent_dim])
     log_q = tf.reduce_logsumexp(q.log_prob(z[:, None]), axis=1)
     p = model.likelihood(z).distribution
-    log_p = tf.reduce_sum(p.log_prob(x)[..., :1] * observed, axis=[-3, -2, -1])
+    seen = p.log_prob(x)[..., :1] * observed
+    log_p = tf.reduce_sum(seen, axis=[-3, -2, -1])
     log_weight = log_p + model.prior.log_prob(z) - log_q
     weight = tf.nn.softmax(log_weight, axis=0)  # [samples, n]
     filled = tf.einsum("sn,snhwc->nhwc", weight, p.mean()[..., :1])

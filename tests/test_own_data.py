@@ -46,7 +46,7 @@ def test_stored_result_is_whole_and_says_where_it_comes_from(path):
 
 def test_the_parts_are_stored_for_every_seed():
     for part in PARTS:
-        assert [result["seed"] for result in vh.stored(f"own-{part}")] == list(own_data.SEEDS_OF[part])
+        assert [result["seed"] for result in vh.stored(f"own-{part}")] == list(own_data.SEEDS)
 
 
 # --- odd images ----------------------------------------------------------------------------------------------------
