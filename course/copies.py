@@ -29,6 +29,8 @@ FILES = (
     *("LICENSE", "LICENSE-text", "pyproject.toml", "requirements.txt", "binder/*", "vae_helpers/*.py"),
     *("vae_helpers/*.toml", "experiments/results/*", "experiments/faults.py", "experiments/machine.py"),
     *("experiments/riddles.py", "experiments/run.py", "benchmarks/results/animation.json"),
+    *("experiments/own_missing.py", "experiments/own_odd.py", "tools/export_decoder.py", "tools/decoder_page.*"),
+    "book/_static/networks.js",
 )
 PAGES = ("bibliography", "glossary", "notation")
 ANSWER = "*Your answer:*"

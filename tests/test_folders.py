@@ -400,7 +400,7 @@ def test_copies_on_both_sides_are_counted(tmp_path):
     for number in range(6):
         save(tmp_path / f"{number}.png", noise(0))
     _, message = warned(tmp_path, test_share=0.5)
-    assert "for testing, and pixel by pixel in train as well, which makes the test too easy (3): " in message
+    assert "for testing, though equal to one in train, pixel by pixel: the test is too easy (3): " in message
 
 
 # ----------------------------------------------------------------------------------------------- larger than memory
