@@ -769,8 +769,13 @@ for name, text in (
 # %% [markdown]
 # - **`.keras`** keeps everything: networks, likelihood, noise, optimiser. Loading it needs `vae_helpers`.
 # - **`export`** writes a TensorFlow SavedModel, for TensorFlow Serving or any program with TensorFlow. It needs none of our code. The decoder alone puts out what the likelihood takes: logits, or for a Gaussian means and log-variances.
-# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, without a network: move $z$, see the picture.
-#
+# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, without a network: move $z$, or draw it from the prior, and see such pieces:
+
+# %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Twenty pieces drawn from the VAE of photographs: soft blots of reddish brown, black and blue without texture."}}
+vh.plot_images(model.sample(20, seed=0), columns=10)
+plt.show()
+
+# %% [markdown]
 # ## What we measured
 #
 # What was published, in words, beside what these trainings give.
