@@ -140,7 +140,7 @@ def make(kind: str, build: Path = ROOT / "_build") -> tuple[Path, Path]:
             shutil.copy(path, target)
     chapters = sorted(ROOT.glob("notebooks/[0-9][0-9]_*.ipynb"))
     names = {path.name for path in chapters} | {f"{page}.md" for page in PAGES}
-    (folder / "book").mkdir()
+    (folder / "book").mkdir(exist_ok=True)  # it may hold a script
     for page in PAGES:
         (folder / "book" / f"{page}.md").write_text(with_links_inside(plain(page), names), "utf-8")
     (folder / "notebooks").mkdir()
