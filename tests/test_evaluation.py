@@ -34,9 +34,8 @@ def binary_images():
     return np.random.default_rng(0).integers(0, 2, (24, 2, 3, 1)).astype(np.float32)
 
 
-@pytest.mark.parametrize("samples", [1000, 1003])  # 1003: the last round is smaller than the others
-def test_log_likelihood_equals_quadrature(binary_images, samples):
-    model = binary_mixture_vae()
+def test_log_likelihood_equals_quadrature(binary_images):
+    model, samples = binary_mixture_vae(), 1003  # the last round is smaller than the others
     exact = log_evidence_by_quadrature(model, binary_images)
     copies = np.tile(binary_images, (12, 1, 1, 1))  # each copy has noise of its own
     repeats = vh.log_likelihood(model, copies, samples, seed=1).reshape(12, -1)
@@ -62,7 +61,7 @@ def test_grid_is_for_planes_and_linear_likelihoods(small_vae, grey_images):
         vh.log_likelihood_on_grid(small_vae(likelihood="gaussian"), grey_images)
 
 
-def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):
+def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images, without_xla):
     model = binary_mixture_vae()
     exact = log_evidence_by_quadrature(model, binary_images).mean()
     copies = np.tile(binary_images, (20, 1, 1, 1))
@@ -72,7 +71,7 @@ def test_log_likelihood_rises_from_the_elbo_with_more_samples(binary_images):
     assert abs(few - elbo) < 0.1  # one sample is estimator A
 
 
-def test_log_likelihood_does_not_depend_on_the_chunks(binary_images):
+def test_log_likelihood_does_not_depend_on_the_chunks(binary_images, without_xla):
     """600 images span three chunks; the first of them meets the same noise as it does alone."""
     model = binary_mixture_vae()
     many = np.tile(binary_images, (25, 1, 1, 1))
@@ -91,7 +90,7 @@ def test_elbo_is_the_weighted_mean_of_the_objective(small_vae, grey_images):
     assert vh.elbo(model, x, seed=1) == vh.elbo(model, x, seed=1) != vh.elbo(model, x, seed=2)
 
 
-def test_evaluation_leaves_the_noise_of_training_alone(small_vae, grey_images):
+def test_evaluation_leaves_the_noise_of_training_alone(small_vae, grey_images, without_xla):
     model = small_vae()
     before = model.seed_generator.state.numpy()
     vh.elbo(model, grey_images)

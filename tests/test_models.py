@@ -173,7 +173,7 @@ def test_reconstruct_is_predict_and_has_no_noise(small_vae, grey_images):
 # --- a real keras.Model ----------------------------------------------------------------------------------------
 
 
-def test_fit_learns_and_logs(small_vae, grey_images):
+def test_fit_learns_and_logs(small_vae, grey_images, without_xla):
     model = small_vae()
     model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_b)
     stopper = keras.callbacks.EarlyStopping("val_loss", patience=50)
@@ -201,7 +201,7 @@ def test_averages_weigh_images_not_batches(small_vae, grey_images):
     assert not np.isclose(-loss, (first.mean() + second.mean()) / 2, rtol=1e-4)
 
 
-def test_evaluate_draws_the_same_noise_each_time(small_vae, grey_images):
+def test_evaluate_draws_the_same_noise_each_time(small_vae, grey_images, without_xla):
     model = small_vae()
     model.compile("adam", objective=vh.sgvb_a)
     assert model.evaluate(grey_images) == model.evaluate(grey_images)
@@ -241,26 +241,26 @@ def test_the_same_seed_gives_the_same_convolutional_weights(small_vae, grey_imag
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("as_array", [False, True])
-def test_the_end_of_an_epoch_that_does_not_fill_an_execution(small_vae, grey_images, as_array):
-    """Seven minibatches, the last a smaller one: two executions of three, and one alone."""
+def test_the_end_of_an_epoch_that_does_not_fill_an_execution(small_vae, grey_images):
+    """Seven minibatches, the last a smaller one: two executions of three, and one alone. Of a dataset, of an array."""
+    dataset = tf.data.Dataset.from_tensor_slices(grey_images).batch(5)
     weights, histories = [], []
-    for steps in (1, 3):
+    as_array = {"batch_size": 5, "shuffle": False}
+    for steps, x, options in ((1, dataset, {}), (3, dataset, {}), (3, grey_images, as_array)):
         model = small_vae(dropout=0.2)
         # Plain descent: Adam makes a large step of a rounding error where a gradient is almost zero.
         model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a, steps_per_execution=steps)
-        options = {"batch_size": 5, "shuffle": False} if as_array else {}
-        x = grey_images if as_array else vh.batches(to_uint8(grey_images), 5, "dynamic", seed=3)
         histories.append(model.fit(x, epochs=2, verbose=0, **options).history)
         weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
         assert model.optimizer.iterations == 14
-    np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-5)
-    for key, values in histories[0].items():
-        np.testing.assert_allclose(histories[1][key], values, rtol=1e-5, err_msg=key)
+    for other, history in zip(weights[1:], histories[1:], strict=True):
+        np.testing.assert_allclose(other, weights[0], rtol=1e-4, atol=1e-5)
+        for key, values in histories[0].items():
+            np.testing.assert_allclose(history[key], values, rtol=1e-5, err_msg=key)
 
 
 @pytest.mark.slow
-def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images):
+def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, grey_images, without_xla):
     images = np.tile(to_uint8(grey_images), (20, 1, 1, 1))
     training = vh.batches(images, 8, "dynamic", seed=3)  # 80 steps
     seen, weights = [], []
@@ -274,7 +274,7 @@ def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, 
         weights.append(np.concatenate([v.numpy().ravel() for v in model.trainable_variables]))
     assert seen == [0, *range(80)]
     np.testing.assert_allclose(*weights, rtol=1e-4, atol=1e-5)
-    model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a, jit_compile=False)
+    model.compile(keras.optimizers.SGD(1e-2), objective=vh.sgvb_a)
     model.fit(training, verbose=0, callbacks=[every_step])
     assert model.steps_per_execution == 1
     model.fit(training, verbose=0)  # the same model, without the callback that asked
@@ -282,7 +282,7 @@ def test_python_sees_a_twentieth_of_the_steps_unless_a_callback_asks(small_vae, 
     before = model.optimizer.iterations.numpy()
     model.fit(training, verbose=0, steps_per_epoch=5)  # fewer than 20, and no multiple of 4
     assert model.optimizer.iterations.numpy() - before == 5
-    model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7, jit_compile=False)
+    model.compile("sgd", objective=vh.sgvb_a, steps_per_execution=7)
     model.fit(training, verbose=0)
     assert model.steps_per_execution == 7
     assert model.get_compile_config()["steps_per_execution"] == 7
@@ -311,6 +311,7 @@ import json, sys
 import vae_helpers as vh
 import keras, numpy as np
 
+vh.VAE.prefers_xla = False  # compiling would take longer
 x = np.load(sys.argv[1])
 for path in sys.argv[2:]:
     model = keras.saving.load_model(path)
@@ -322,7 +323,7 @@ for path in sys.argv[2:]:
 
 
 @pytest.mark.slow
-def test_save_and_load_in_a_fresh_process(small_vae, grey_images, tmp_path, start_python, finish):
+def test_save_and_load_in_a_fresh_process(small_vae, grey_images, tmp_path, start_python, finish, without_xla):
     models = [small_vae(f, scale="softplus", likelihood="continuous_bernoulli") for f in (vh.mlp_vae, vh.conv_vae)]
     paths = [tmp_path / "dense.keras", tmp_path / "convolutional.keras"]
     np.save(tmp_path / "x.npy", grey_images)
@@ -342,7 +343,7 @@ def test_save_and_load_in_a_fresh_process(small_vae, grey_images, tmp_path, star
         assert np.isclose(loaded["loss"], history["loss"][0], rtol=1e-4)
 
 
-def test_own_keras_networks():
+def test_own_keras_networks(without_xla):
     layers = keras.layers
     x = layers.Input((28, 28, 1))
     h = layers.Dense(8, activation="relu")(layers.Flatten()(x))
@@ -439,10 +440,11 @@ def test_z_of_the_wrong_size(small_vae):
         small_vae().likelihood(tf.zeros([3, 5]))
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 2])
-def test_a_loss_that_is_no_number_stops_training_and_says_where(small_vae, grey_images, steps_per_execution):
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_loss_that_is_no_number_stops_training_and_says_where(small_vae, grey_images, steps):
     model = small_vae()
-    model.compile(keras.optimizers.SGD(1.0), objective=vh.sgvb_b, steps_per_execution=steps_per_execution)
+    # XLA, which takes seconds to compile, where it makes one program of several steps.
+    model.compile(keras.optimizers.SGD(1.0), objective=vh.sgvb_b, steps_per_execution=steps, jit_compile=steps > 1)
     good = tf.data.Dataset.from_tensor_slices(grey_images).batch(8)
     seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: poison(model) if epoch == 1 else None)
 

@@ -153,7 +153,7 @@ def test_a_service_without_a_terminal_is_no_error(monkeypatch, stdout):
         progress.update(5)
 
 
-def test_the_first_table_names_the_device_and_no_other_does(capsys, monkeypatch, small_vae, grey_images):
+def test_the_first_table_names_the_device_and_no_other_does(capsys, monkeypatch, small_vae, grey_images, without_xla):
     monkeypatch.setattr(TrainingTable, "_has_named_device", False)
     model = small_vae()
     model.compile("adam", objective=vh.sgvb_b)

@@ -53,20 +53,18 @@ CONTAINERS = {"array": np.asarray, "tensor": tf.constant, "dataset": as_dataset,
 
 
 @pytest.mark.parametrize("container", [*CONTAINERS, "generator"])
-@pytest.mark.parametrize("spoil", [lambda x: 2 * x - 1, lambda x: 255 * x], ids=["-1 to 1", "0 to 255"])
-def test_pixels_of_any_source_are_looked_at(model, grey_images, container, spoil):
+def test_pixels_of_any_source_are_looked_at(model, grey_images, container):
     make = CONTAINERS.get(container, as_generator)
-    before = [w.copy() for w in model.get_weights()]
+    low, high = 2 * grey_images - 1, 255 * grey_images
     refused = pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"\[0, 1\], got")
     with refused:
-        model.fit(make(spoil(grey_images)), verbose=0, steps_per_epoch=4)
+        model.fit(make(low), verbose=0, steps_per_epoch=4)
     with refused:
-        model.evaluate(make(spoil(grey_images)), steps=4)
+        model.evaluate(make(high), steps=4)
     with refused:
-        model.predict(make(spoil(grey_images)), steps=4, verbose=0)
+        model.predict(make(low), steps=4, verbose=0)
     with refused:
-        model.fit(grey_images, validation_data=make(spoil(grey_images)), validation_steps=4, verbose=0, epochs=0 + 1)
-    assert len(before) == len(model.get_weights())
+        model.fit(grey_images, validation_data=make(high), validation_steps=4, verbose=0)
     assert np.isfinite(model.evaluate(make(grey_images), steps=4)).all()
 
 
@@ -138,7 +136,7 @@ def test_a_logger_without_isatty_and_no_stdout_at_all(model, grey_images, monkey
         vh.log_likelihood(model, grey_images, samples=2)
 
 
-def test_val_loss_holds_the_regularisers_too(grey_images):
+def test_val_loss_holds_the_regularisers_too(grey_images, without_xla):
     flat = [layers.Input((8, 8, 1)), layers.Flatten()]
     encoder = keras.Sequential([*flat, layers.Dense(4, kernel_regularizer=keras.regularizers.L2(1.0))])
     model = vh.VAE(encoder, keras.Sequential([layers.Input((2,)), layers.Dense(64), layers.Reshape((8, 8, 1))]))
@@ -204,7 +202,9 @@ def scaled(model, x, samples, beta=1.0):
     return vh.sgvb_b(model, x, samples) * beta
 
 
-def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(small_vae, grey_images, tmp_path):
+def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(
+    small_vae, grey_images, tmp_path, without_xla
+):
     model = small_vae()
     model.compile("adam", objective=functools.partial(scaled, beta=4.0))
     model.fit(grey_images, verbose=0)
@@ -215,7 +215,7 @@ def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(sma
     assert loaded.objective is None
 
 
-def test_resume_goes_on_with_what_other_callbacks_remember(small_vae, grey_images, tmp_path):
+def test_resume_goes_on_with_what_other_callbacks_remember(small_vae, grey_images, tmp_path, without_xla):
     """A plateau of two epochs before the kill counts after it; wherever `Resume` stands in the list."""
 
     def train(*callbacks):
