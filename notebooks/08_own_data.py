@@ -252,11 +252,11 @@ rows = [
 vh.table(["digits", "%"], rows, digits=1)
 
 # %% [markdown]
-# - **Three in four are what was asked for.** The pixels are not to blame: a real digit drawn again from its own code and label is read nearly as well as the original. But a code that fits a 1 need not fit an 8. The bound pulls each image's $q_\phi(z \mid x, y)$ towards the prior, and never asks that the codes of all ones, together, look like those of all eights. So $z$ from the prior may lie where a digit has no codes ([aggregate posterior](15_aggregate_posterior.ipynb)).
-# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more than that over the model without labels: the KL term is smaller, since $z$ need not say which digit it is, and the mixture over labels is the better model of $x$ as well.
+# - **Three in four are what was asked for.** Pixels are not to blame: real digits drawn again from their own code and label are read nearly as well as the originals. But a code that fits a 1 need not fit an 8. The bound pulls each image's $q_\phi(z \mid x, y)$ towards the prior, and never asks that the codes of all ones, together, look like those of all eights. So $z$ from the prior may lie where a digit has no codes ([aggregate posterior](15_aggregate_posterior.ipynb)).
+# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more over the model without labels: its KL term is smaller, and the mixture over labels is the better model of $x$.
 # - **It reads.** With labels equally likely, $p_\theta(y \mid x) \propto p_\theta(x \mid y)$: take the label under which the image is most probable (exercise 2).
 #
-# A label outside $0 \dots K-1$ is an error. A class that was not in the training data draws something all the same, so `given` warns: the model keeps which classes it has seen.
+# A label outside $0 \dots K-1$ is an error. For a class that was not in the training data, `given` warns.
 
 # %% tags=["check"]
 x_some = vh.binarize(mnist.test[:500], "fixed")
@@ -274,7 +274,7 @@ vh.check("with the next label, worse", wrong, right - 10, relation="<")
 # %% [markdown]
 # ## 8.3 Is this image like the others?
 #
-# A camera watches parts on a belt; one in a thousand is broken, and nobody has pictures of broken ones. Train on good ones, and call odd what is improbable. That is how $p_\theta(x)$ is often sold.
+# A camera watches parts on a belt; one in a thousand is broken, and nobody has pictures of broken ones. Train on good ones, and call odd what is improbable.
 #
 # The figure at the top shows what happens: set a threshold so that 5% of the clothes raise an alarm, and not one digit does. [Nalisnick et al. (2019)](https://arxiv.org/abs/1810.09136) found this for several kinds of models. The reason is plain once seen. A likelihood says how well the *pixels* can be foretold, by anybody. In these images each grey pixel is a coin ([fixed binarisation](03_conv_vae.ipynb)). The coins alone cost some 190 nats in a piece of clothing, which is grey all over, and 45 in a digit, which is black and white. With grey levels, texture plays that part. "Simple" wins over "known".
 
@@ -293,15 +293,14 @@ vh.check("coins of digits, nats", coins(mnist.test), 45, atol=4)
 
 # %% [markdown]
 #
-# Here are the repairs that people use. Each is a score, high for an odd image.
+# Here are scores that people use instead, high for an odd image. (Two more are the terms of the bound.)
 #
 # | score | what it is |
 # |---|---|
-# | reconstruction, KL | the two terms of the bound, each alone |
 # | typicality | how far $\log p_\theta(x)$ lies from its mean over training images, on either side ([Nalisnick et al., 2019](https://arxiv.org/abs/1906.02994)) |
 # | likelihood ratio | against a second VAE trained on images with a fifth of the pixels replaced by coins ([Ren et al., 2019](https://arxiv.org/abs/1906.02845)) |
 # | complexity | $-\log p_\theta(x)$ less what PNG needs for the image, in nats ([Serrà et al., 2020](https://arxiv.org/abs/1909.11480)) |
-# | gap | $\log p_\theta(x)$ minus the bound: how badly the encoder knows this image |
+# | gap | $\log p_\theta(x)$ minus the bound: where the encoder fails |
 # | nearest image | pixels in which the nearest of 10,000 training images differs; no VAE at all |
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Four panels with the area under the ROC curve of eight scores. Digits among clothes: log p(x), reconstruction, typicality, likelihood ratio and the nearest image lie left of one half, KL on it, complexity and the gap near 0.9. Clothes among digits: nearly all at one, KL lower. Blotted digits: most near 0.9. A 4 among other digits: log p(x), reconstruction and the gap near 0.8, the others between."}}
