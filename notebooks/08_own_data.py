@@ -43,6 +43,7 @@ if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
 import vae_helpers as vh
 
 import math
+import subprocess
 import sys
 import tempfile
 import time
