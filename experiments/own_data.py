@@ -32,7 +32,7 @@ from run import RESULTS, adam, mlp, provenance, write
 from tensorflow_probability import distributions as tfd
 
 WEIGHTS = Path(__file__).parent / "weights"
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
 DENSE = mlp(hidden=(512, 256), latent_dim=20)
 
 

@@ -173,7 +173,7 @@ def fill_mean(seed: int) -> np.ndarray:
 
 def observed_bound(model, x, samples=1):
     """The ELBO of the observed pixels alone, nats [n] (Nazábal et al.
-    2020, section 3.1; with more samples inside, Mattei & Frellsen 2019).
+    2020; with more samples inside the logarithm, Mattei & Frellsen 2019).
 
     x: [n, 28, 28, 2], the pixel or 0, and whether it is observed.
     """

@@ -94,6 +94,8 @@ OTHERWISE = {
     "momentum-of-four-nines": lambda: np.prod(np.full(6000, 0.9999)),
     "rounded-frames": lambda: sum([round(1 / 30, 2)] * 300),
     "which-beta": lambda: np.mean([1.0] + [0.0] * 7) / np.mean([1.0] + [0.0] * 783),
+    "worth-of-a-letter": lambda: stats.entropy(np.ones(26)),
+    "real-alarms": lambda: 100 * np.sum([0.9]) / np.sum([0.9] + [0.01] * 999),
 }
 
 
