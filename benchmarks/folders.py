@@ -120,7 +120,11 @@ def race(name: str, epochs: int = 0) -> dict:
     for kind, seconds in (("clock", clock), ("processor", processor)):
         ratios = [theirs / ours for theirs, ours in zip(seconds["keras"], seconds["ours"], strict=True)]
         result[kind] = {"seconds": seconds, "keras_over_ours": spread(ratios)}
-        print(f"{name}, {epochs or 'no'} epochs, {kind}: Keras takes {statistics.median(ratios):.2f} times ours", spread(ratios), flush=True)
+        print(
+            f"{name}, {epochs or 'no'} epochs, {kind}: Keras takes {statistics.median(ratios):.2f} times ours",
+            spread(ratios),
+            flush=True,
+        )
     return result
 
 
