@@ -14,7 +14,8 @@ also where something does.
 Memory: 100,000 PNGs of 32 × 32 in colour and one epoch of a small VAE, in a process of its own for each way: pixels on
 the disk, pixels in memory, and the same training on 1,000 pictures of noise, which is what TensorFlow takes by itself.
 A peak counts pages of files too, which the system takes back when others need them. So the first way runs once more in
-a control group that may hold 1 GiB, all pages counted, and is killed beyond it (Linux, as root).
+a control group that may hold 1 GiB, and is killed beyond it (Linux, as root); pages of files count there too, but for
+those that another program had read before, such as TensorFlow's libraries.
 """
 
 from __future__ import annotations

@@ -203,7 +203,8 @@ def test_nothing_of_the_model_changes(name):
     before = [variable.numpy() for variable in variables]
     checked(name, model)
     assert all(np.array_equal(a, b.numpy()) for a, b in zip(before, variables, strict=True))
-    assert model.optimizer is optimizer and model.train_function is function and model.optimizer.iterations == 200 * EPOCHS.get(name, 2)
+    assert model.optimizer is optimizer and model.train_function is function
+    assert model.optimizer.iterations == 200 * EPOCHS.get(name, 2)
 
 
 def test_the_same_seed_finds_the_same():
