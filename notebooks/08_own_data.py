@@ -842,6 +842,7 @@ vh.table(
     ],
 )
 
+
 # %% tags=["check"]
 def aucs(case, *scores):
     return [judged(case, score) for score in scores]
