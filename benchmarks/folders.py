@@ -164,7 +164,7 @@ def control_group():
     Of the second version of control groups, or the first.
     """
     second = (CONTROL_GROUPS / "cgroup.controllers").exists()
-    group = CONTROL_GROUPS / ("" if second else "memory") / "vae-book-folders"
+    group = CONTROL_GROUPS / ("" if second else "memory") / "folders-benchmark"
     group.mkdir()
     try:
         (group / ("memory.max" if second else "memory.limit_in_bytes")).write_text(str(int(LIMIT * 2**30)))

@@ -672,7 +672,7 @@ vh.check(
 )
 
 # %% [markdown]
-# ## 8.5 Which $J$, which likelihood?
+# ## 8.5 How many dimensions, which likelihood?
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Above, log p(x) and the bound against J on a logarithmic axis: both rise steeply from 2 to 10 and are flat from 20 on. Below, active units: equal to J up to 10, then about 17 of 20 and 22 of 50."}}
 SIZES = (2, 5, 10, 20, 50)
