@@ -157,8 +157,7 @@ def test_a_chapter_shows_more_than_it_proves(desktop):
     found = page_measures.measure(desktop)
     assert found["code"] <= page_measures.MOST_CODE * found["height"], found
     assert found["cut"] == 0, found
-    if page_measures.kind(Path(desktop.name)) == "core":
-        assert found["bare"] <= page_measures.LONGEST_BARE, found
+    assert found["bare"] <= page_measures.LONGEST_BARE[page_measures.kind(Path(desktop.name))], found
 
 
 def test_only_boxes_scroll_sideways(desktop):

@@ -23,7 +23,7 @@ WORDS_A_MINUTE = 100  # of a text that is also worked through, with its formulas
 DEEPER = 11  # from this number on, pages are deeper ones
 MOST_WORDS = {"core": 4500, "deeper": 3500}
 MOST_CODE = 0.30  # of the height: open code and text output
-LONGEST_BARE = 2500  # pixels without a picture, a film or something to touch, up to the exercises (core pages)
+LONGEST_BARE = {"core": 2500, "deeper": 3000}  # pixels without a picture, a film or something to touch, up to exercises
 MEASURE = """() => {
     const article = document.querySelector("article.bd-article");
     const box = element => element.getBoundingClientRect();
