@@ -1072,6 +1072,7 @@ vh.check(
 # %% [markdown]
 # ## What to read next
 #
+# - [The quiz of this chapter](../book/quizzes.md#chapter-8) asks what you take along, and explains every answer.
 # - [Chapter 7](07_diagnosis.ipynb), if it does not train.
 # - [The page on grey levels](17_grey_levels.ipynb) shows what a cross-entropy on grey levels optimises.
 # - [The page on importance weighting](14_importance_weighting.ipynb) explains the weights of `fill`.
