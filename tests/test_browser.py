@@ -128,7 +128,7 @@ def scroll_through(page) -> None:
             }
         }"""
     )
-    until(page, "[...document.images].every((image) => image.complete || image.loading === 'lazy')")
+    until(page, "[...document.images].every((image) => image.complete || !image.checkVisibility())")
 
 
 def test_a_page_loads_whole_and_from_here_alone(desktop):
@@ -262,7 +262,7 @@ def violations(page, options: dict, context: str | None = None) -> list:
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page, context=context, options=options).response
-    assert found["passes"], "axe looked at nothing"
+    assert {"color-contrast" if context else "page-has-heading-one"} <= {rule["id"] for rule in found["passes"]}
     return [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found["violations"]]
 
 
