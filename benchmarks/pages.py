@@ -34,6 +34,9 @@ NAMES = {
     "notebooks/03_conv_vae": "chapter 3",
     "notebooks/04_sgvb_a_vs_b": "chapter 4",
     "notebooks/05_animations": "chapter 5",
+    "notebooks/06_case_studies": "chapter 6",
+    "notebooks/07_diagnosis": "chapter 7",
+    "notebooks/08_own_data": "chapter 8",
     "book/glossary": "glossary",
 }
 CATEGORIES = ("performance", "accessibility", "best-practices")

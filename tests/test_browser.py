@@ -267,9 +267,10 @@ def violations(page, options: dict, context: str | None = None) -> list:
 
 
 def test_axe_finds_nothing(thinned):
-    """All its rules but those of colours."""
+    """All its rules but those of colours, and the one of WCAG 2.2 that it leaves out: what is tapped is big enough."""
     choose_scheme(thinned, "light")
-    assert violations(thinned, {"rules": {name: {"enabled": False} for name in COLOURS}}) == []
+    rules = {name: {"enabled": False} for name in COLOURS} | {"target-size": {"enabled": True}}
+    assert violations(thinned, {"rules": rules}) == []
 
 
 def test_every_look_can_be_read(thinned):

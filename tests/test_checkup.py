@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow  # two dozen models are trained
 EPOCHS = dict.fromkeys(
     ["small_noise", "no_noise", "honest", "honest_of_20", "honest_dropout", "batch_normalised"], 4
 )  # of the others 2
+BATCH_SIZE = 50  # 200 steps an epoch
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +38,7 @@ def no_xla():
 @functools.cache
 def images() -> tuple[np.ndarray, np.ndarray]:
     train, test = faults.data()
-    return train[:20_000], test[:2500]
+    return train[:10_000], test[:2500]
 
 
 @functools.cache
@@ -47,7 +48,7 @@ def trained(name: str) -> vh.VAE:
     model = exhibit.build(0)
     model.compile(exhibit.optimizer(), objective=faults.objective(exhibit))
     shown = exhibit.shown(*images())
-    model.fit(vh.batches(shown, 100, seed=0), epochs=EPOCHS.get(name, 2), verbose=0)
+    model.fit(vh.batches(shown, BATCH_SIZE, seed=0), epochs=EPOCHS.get(name, 2), verbose=0)
     return model
 
 

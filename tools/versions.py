@@ -17,11 +17,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from run_tests import together
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "versions.json"
 PAIRS = [f"{tensorflow}/{python}" for tensorflow in ("2.19", "2.20", "2.21") for python in ("3.11", "3.12", "3.13")]
-# The tests of the book, its tools, its pages and long runs belong to the pinned environment.
-OTHERS = ("benchmarks", "book", "browser", "colab", "experiments", "explorer", "notebooks", "tools")
+# The tests of the book, its tools, its pages, the course and long runs belong to the pinned environment.
+OTHERS = ("benchmarks", "book", "browser", "colab", "copies", "course", "decks", "exam", "experiments", "explorer")
+OTHERS += ("lab4_models", "labs", "notebooks", "own_data", "quizzes", "tiny_model", "tools")
 NAMES = ["tensorflow", "keras", "tensorflow-probability", "numpy"]
 SHOW = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {NAMES}}}))"
 
@@ -36,7 +39,8 @@ def attempt(tensorflow: str, python: str) -> dict | None:
     def run(*command: str) -> subprocess.CompletedProcess:
         return subprocess.run([*uv, "python", *command], cwd=ROOT, capture_output=True, text=True)
 
-    result = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "works": None}
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    result = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "commit": commit, "works": None}
     installed = run("-c", SHOW)
     if "No interpreter found" in installed.stderr:
         return None
@@ -45,7 +49,8 @@ def attempt(tensorflow: str, python: str) -> dict | None:
         return result | {"tests": f"not installed: {'there are no wheels' if no_wheels else installed.stderr[-300:]}"}
     ignored = [f"--ignore=tests/test_{name}.py" for name in OTHERS]
     lax = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "notebooks/01_theory.ipynb"]
-    tests, chapter = (run("-m", "pytest", "-q", "-p", "no:cacheprovider", *what) for what in (["tests", *ignored], lax))
+    ours = [*together(), "tests", *ignored]
+    tests, chapter = (run("-m", "pytest", "-q", "-p", "no:cacheprovider", *what) for what in (ours, lax))
     # pytest's last lines without their time: "8 passed, 1 skipped"
     told = [
         re.findall(r"^=* ?(\d.*) in [\d.]+s", done.stdout, re.M)[-1:] or [done.stderr[-300:]]

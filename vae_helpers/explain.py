@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 
@@ -130,20 +131,24 @@ class _Steer(contextlib.AbstractContextManager):
         for network, steered in ((self.model.encoder, self._encoded), (self.model.decoder, self._decoded)):
             own = network.call
             # Past Keras's bookkeeping of attributes: nothing of the network changes.
-            vars(network)["call"] = lambda *args, own=own, steered=steered, **kwargs: steered(own(*args, **kwargs))
+            vars(network)["call"] = functools.partial(steered, own)
         return self
 
     def __exit__(self, *error):
         for network in (self.model.encoder, self.model.decoder):
             del vars(network)["call"]
 
-    def _encoded(self, outputs: tf.Tensor) -> tf.Tensor:
-        if self.posterior is None:
-            return outputs
-        return tf.zeros_like(outputs) + tf.cast(np.concatenate(self.posterior), outputs.dtype)
+    def _encoded(self, own: Callable, x: tf.Tensor, **kwargs) -> tf.Tensor:
+        return own(x, **kwargs) if self.posterior is None else _repeated(np.concatenate(self.posterior), x)
 
-    def _decoded(self, outputs: tf.Tensor) -> tf.Tensor:
-        return outputs if self.pixels is None else tf.zeros_like(outputs) + tf.cast(self.pixels, outputs.dtype)
+    def _decoded(self, own: Callable, z: tf.Tensor, **kwargs) -> tf.Tensor:
+        return own(z, **kwargs) if self.pixels is None else _repeated(self.pixels, z)
+
+
+def _repeated(values: np.ndarray, inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
+    """The same outputs for each of the inputs."""
+    count = tf.shape(keras.tree.flatten(inputs)[0])[0]
+    return tf.broadcast_to(tf.cast(values, tf.float32), [count, *values.shape])
 
 
 def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
