@@ -17,7 +17,7 @@
 #
 # [Chapter 4](04_sgvb_a_vs_b.ipynb) finds which estimator has the quietest gradient by $\mu$. This page adds the gradient by $\sigma$, a test on a thousand cases, and every part of four networks.
 #
-# **By $\mu$ the laws of chapter 4 hold on a real decoder, on average to within 3 per cent. By $\sigma$ there is no family and no best member: B is quieter than A in eight cases of nine, and A mostly where $\mu$ lies far from zero.**
+# **By $\mu$ the laws of chapter 4 hold on a real decoder, on average to within 3 per cent. By $\sigma$ there is no family and no best member: in one trained network B is quieter than A in eight cases of nine, and A mostly where $\mu$ lies far from zero.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -142,7 +142,7 @@ plt.show()
 #
 # </details>
 #
-# The two averages left over are $\sigma_j^2 \mathbb{E}[\partial_j^3 f]$ and $\sigma_j^3 \mathbb{E}[\partial_j^4 f]$ where these exist, by Stein's lemma. If $f$ is quadratic they vanish. In one dimension $q$ is then the exact posterior, and the variances are these (exercise 1):
+# The two averages left over are $\sigma_j^2 \mathbb{E}[\partial_j^3 f]$ and $\sigma_j^3 \mathbb{E}[\partial_j^4 f]$ for a smooth $f$, by Stein's lemma. If $f$ is quadratic they vanish. In one dimension $q$ is then the exact posterior, and the variances are these (exercise 1):
 #
 # | Gradient by $\sigma$, exact posterior | variance |
 # |---|---|
@@ -314,7 +314,7 @@ vh.check(
 )
 
 # %% [markdown]
-# A follows its formula over two orders of magnitude, B over four. The points scatter because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well: below 0.01 nats² they say little. Outside the picture are cases of B at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there, mostly where $|\mu_j|$ is large, as the map suggests.
+# A follows its formula over two orders of magnitude, B over four. The points scatter because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well: below 0.01 nats² they say little. Outside the picture lies every fifth case of B, at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there, mostly where $|\mu_j|$ is large.
 #
 # Measure it again, on the network after one epoch, which this page trains.
 
@@ -703,7 +703,7 @@ for label in NETWORKS:
         for stage in ("start", "end")
     ]
     rows.append([label, *elbos, extra / end["latent_dim"]])
-vh.table(["network", "before", "end", "B − A"], rows)
+vh.table(["network", "before", "end", "Var B − Var A"], rows)
 
 # %% tags=["plumbing"]
 ENTRIES = ("value", "μ head", "σ head", "rest")

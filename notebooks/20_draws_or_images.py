@@ -585,7 +585,7 @@ panel.legend(loc="upper right", title="measured times")
 plt.show()
 
 # %% [markdown]
-# Where a line crosses zero, the draws would be level with one. Two would have to take about a quarter less time; they save next to nothing, so those that (20.2) allowed the larger network do not pay here. Five and ten would lose even if their updates took half as long.
+# Where a line crosses zero, the draws would be level with one. Two would have to take about a quarter less time; they save next to nothing, so the two that (20.2) advised for the larger network do not pay here. Ten would lose even if its updates took half as long, and five too, if barely.
 #
 # $\log p(x)$ says nearly the same: 0.7 ± 0.2, 2.5 ± 0.3 and 4.5 ± 0.3 nats lost, in as many updates.
 #
