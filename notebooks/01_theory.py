@@ -57,7 +57,7 @@ def standard_error(samples: np.ndarray) -> float:
     return np.std(samples, ddof=1) / math.sqrt(np.size(samples))
 
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Three bars for three encoders, good, off and far off, in nats. Each bar is split into a blue part, the ELBO, and an orange part on top, the KL divergence to the true posterior: 0.02, 0.64 and 1.78 nats. The tops of all three bars lie on one line, log p(x) = −3.71."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Three bars for three encoders, good, off and far off, in nats. Each bar is split into a blue part, the ELBO, and an orange part on top, the gap: 0.02, 0.64 and 1.78 nats. The tops of all three bars lie on one line, log p(x) = −3.71."}}
 # The tiny model of section 1.1: its code z on a grid, one image.
 rng = np.random.default_rng(1)
 W1, b1 = rng.normal(size=(1, 3)), rng.normal(size=3)
@@ -89,14 +89,14 @@ for k, (bound, gap) in enumerate(zip(top_elbos, top_gaps, strict=True)):
     inside = {"ha": "center", "va": "center", "color": "white"}
     ax.text(k, (bound + floor) / 2, f"ELBO\n−{-bound:.2f}", **inside)
     if gap > 0.3:
-        ax.text(k, bound + gap / 2, f"KL {gap:.2f}", **inside)
+        ax.text(k, bound + gap / 2, f"gap {gap:.2f}", **inside)
     else:
         ax.text(
-            k, top_log_p + 0.1, f"KL {gap:.2f}", ha="center", color=ORANGE
+            k, top_log_p + 0.1, f"gap {gap:.2f}", ha="center", color=ORANGE
         )
 ax.text(2.35, top_log_p + 0.1, f"log p(x) = −{-top_log_p:.2f}", ha="right")
 ax.set(xlabel="encoder q", ylabel="nats, cut at −7", ylim=(floor, -3.1))
-ax.set_title("log p(x) = ELBO + KL, whatever q is")
+ax.set_title("log p(x) = ELBO + gap, whatever q is")
 plt.show()
 
 # %% [markdown]
@@ -208,7 +208,7 @@ axes[1].text(8.9, 0.12, "p(x | z)", ha="center")
 plt.show()
 
 # %% [markdown]
-# Where the autoencoder's plane is empty, nobody knows what the decoder does. In the VAE the dashed circle is the prior. One code is drawn from the cloud (orange), and the decoder returns a probability for each pixel. The check stretches the codes of 200 random vectors. A plain autoencoder does not notice; a prior does.
+# Where the autoencoder's plane is empty, nobody knows what the decoder does. In the VAE the dashed circle is the prior. One code is drawn from the cloud (orange), and the decoder returns a probability for each pixel. Stretch all codes, and shrink the decoder's weights to match: the reconstruction stays, the prior's density falls. The check does so with 200 random vectors.
 
 # %% tags=["check"]
 rng = np.random.default_rng(0)
@@ -275,7 +275,7 @@ vh.check(
 #
 # So the classical fit for models with hidden variables, expectation–maximisation ([Dempster, Laird & Rubin 1977](../book/bibliography.md)), is out: it averages over this posterior.
 #
-# **Third, the expectations of variational Bayes.** This classical method replaces the posterior by a simple density $q(z)$, and needs $\mathbb{E}_{q}[\log p_\theta(x \mid z)]$ in closed form. With one hidden layer there is none.
+# **Third, the expectations of variational Bayes.** This classical method replaces the posterior by a simple density $q(z)$, and needs $\mathbb{E}_{q}[\log p_\theta(x \mid z)]$ (section 1.2 says what for) in closed form. With one hidden layer there is none.
 #
 # On top of that the data set is large: an update must not touch every image, nor run a long simulation for each.
 #
@@ -354,7 +354,7 @@ fig, ax = plt.subplots()
 ax.plot(grid, np.exp(log_prior), "--", color="grey", label="prior p(z)")
 ax.fill_between(grid, posterior, color=SKY, alpha=0.5)
 ax.plot(grid, posterior, color=BLUE, label="true posterior p(z | x)")
-ax.plot(grid, q_on_top, color=ORANGE, label="Gaussian laid on it")
+ax.plot(grid, q_on_top, color=ORANGE, label="Gaussian, same μ and σ")
 ax.set(xlim=(-4.6, 3.4), ylim=(0, 0.62), xlabel="code z", ylabel="density")
 ax.set_title("The true posterior is no Gaussian")
 ax.legend(loc="upper right")
@@ -388,7 +388,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The grid is only our referee: its cost grows exponentially with the dimension of the code, with 8 nodes a dimension to $8^{20} \approx 10^{18}$ decoder passes for one image at $J = 20$ ([the page on quadrature](11_quadrature.ipynb)). What remains is the gradient, and sections 1.3 and 1.4 are about it.
+# The grid is only our referee: its cost grows exponentially with the dimension of the code. With 8 points a dimension one image at $J = 20$ takes $8^{20} \approx 10^{18}$ decoder passes ([the page on quadrature](11_quadrature.ipynb)). Next comes a bound that draws can estimate (section 1.2), and then its gradient (1.3 and 1.4).
 
 # %% [markdown]
 # ## 1.2 The evidence lower bound
@@ -427,7 +427,7 @@ plt.show()
 #
 # Equality needs $r = q$ wherever $q > 0$; then $r$ has no mass left elsewhere. ∎
 #
-# It is not symmetric. The VAE uses $\mathrm{KL}(q \Vert r)$ with its own $q$ in front.
+# It is not symmetric. The VAE uses $\mathrm{KL}(q \Vert r)$ with its own $q$ in front, since it can draw from that one.
 
 # %% tags=["check"]
 wide = np.linspace(-12, 12, 4001)
@@ -472,7 +472,7 @@ vh.check(
 # %% [markdown]
 # ### First route: split log p(x)
 #
-# Bring in a density $q_\phi(z \mid x)$ with parameters $\phi$: the **recognition model**, or **encoder**. It stands in for the posterior. Let both be positive everywhere, as Gaussians are.
+# Bring in a density $q_\phi(z \mid x)$ with parameters $\phi$: the **recognition model**, or **encoder**. In a VAE it is a network: it reads $x$ and returns the $\mu$ and $\sigma$ of a Gaussian. It stands in for the posterior. Let both be positive everywhere, as Gaussians are.
 #
 # $\log p_\theta(x)$ does not depend on $z$, so its average over $q$ is itself. Write $p_\theta(x) = p_\theta(x, z) / p_\theta(z \mid x)$ by (1.3), then multiply and divide by $q_\phi$:
 #
@@ -501,7 +501,7 @@ vh.check(
 # \end{aligned} \tag{1.6}
 # $$
 #
-# The KL is at least zero, so $\mathcal{L} \le \log p_\theta(x)$. The gap is exactly the KL from $q$ to the true posterior. And (1.6) contains only densities that you can evaluate.
+# The KL is at least zero, so $\mathcal{L} \le \log p_\theta(x)$. The gap is exactly the KL from $q$ to the true posterior, so it is zero when $q$ *is* the posterior, and only then. And (1.6) contains only densities that you can evaluate.
 #
 # **The second form.** Split $\log p_\theta(x, z)$ by (1.1) and group the prior with $q$:
 #
@@ -591,7 +591,7 @@ vh.check(
 # \end{aligned} \tag{1.8}
 # $$
 #
-# This route is shorter; the first one says more, namely what the gap is. Take the logarithm of an average of $k$ weights, and the bound tightens with $k$: on [the page on importance weighting](14_importance_weighting.ipynb) from 0.79 nats below $\log p_\theta(x)$ at $k = 1$ to less than 0.01 at $k = 50$.
+# This route is shorter; the first one says more, namely what the gap is. Take the logarithm of an average of $k$ weights, and the bound tightens with $k$: for another $q$, on [the page on importance weighting](14_importance_weighting.ipynb), from 0.79 nats below $\log p_\theta(x)$ at $k = 1$ to less than 0.01 at $k = 50$.
 
 # %% tags=["check"]
 mu, sigma = encoders["off"]
@@ -608,7 +608,7 @@ vh.check(
 # %% [markdown]
 # ### The bound touches log p(x)
 #
-# Now the decoder's view: $\theta$ moves. Let one number $\alpha$ multiply the last weights of the tiny decoder, and average over all 16 images, each weighted with its probability at $\alpha = 1$. For three values of $\alpha$ take as $q$ the posteriors there, one for each image, and keep them while $\alpha$ moves.
+# Now the decoder's view: $\theta$ moves. Let one number $\alpha$ multiply the last weights of the tiny decoder, and average over all 16 images, each weighted with its probability at $\alpha = 1$. Pick three values of $\alpha$. At each, let $q$ be the posteriors there, one for each image; then hold $q$ and move $\alpha$.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the decoder factor α from 0 to 3. The mean of log p(x) is a hill with its top at α = 1. Three bounds lie below it, each touching it in one marked point, at α = 0.4, 1 and 2, with the same slope."}}
 factors = np.linspace(0.0, 3.0, 61)
@@ -793,7 +793,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Points are measured, lines are exact. The pathwise gradient has the variance 4, whatever $J$. The score function has, with $\kappa = (J - 1)(\mu^2 + 1) - b$,
+# Points are measured, lines are exact. The pathwise gradient has the variance 4, whatever $J$. An entry of the score function's gradient has the variance (1.10). In it $\kappa = (J - 1)(\mu^2 + 1) - b$ is the mean of $f - b$ without the entry's own dimension.
 #
 # $$
 # \begin{aligned}
@@ -806,7 +806,7 @@ vh.check(
 # - **Mean baseline,** $b = \mathbb{E}[f]$: $\kappa = -(\mu^2 + 1)$, and the variance grows like $J$.
 # - **Best constant:** the parabola (1.10) is lowest at $\kappa = -(\mu^2 + 3)$. It still grows like $J$.
 #
-# For large $J$ most of the noise comes from the other $J - 1$ dimensions. The score function sees only the total $f$ and cannot know which dimension earned it. Without a baseline it has, at $J = 100$, about 4100 times the variance of the pathwise gradient; with the best constant, 76 times. To halve a standard error you need four times as many samples.
+# For large $J$ most of the noise comes from the other $J - 1$ dimensions. The score function sees only the total $f$ and cannot know which dimension earned it. Without a baseline it has, at $J = 100$, about 4100 times the variance of the pathwise gradient; with the best constant, 76 times. So it needs as many times more samples for the same standard error.
 #
 # <details>
 # <summary>Where (1.10) comes from</summary>
@@ -874,7 +874,7 @@ ax.spines["left"].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# Move $\mu$, and every dot below moves with it: each sample now has a derivative. In general
+# Move $\mu$, and every blue dot moves with it: each sample now has a derivative. In general
 #
 # $$
 # z = g_\phi(\varepsilon), \qquad \varepsilon \sim p(\varepsilon). \tag{1.11}
@@ -1087,7 +1087,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Which one is quieter? The paper says that B "typically" is. Here A is, by far: with a $q$ this good, the errors of its two noisy parts cancel. For a gradient, and early in training, the answer is another one, which [chapter 4](04_sgvb_a_vs_b.ipynb) proves and measures.
+# Which one is quieter? The paper says that B "typically" is. Here A is, by far. If $q$ were the posterior, $\log p_\theta(x, z) - \log q_\phi(z \mid x)$ would be $\log p_\theta(x)$ at every $z$: no noise at all. This $q$ is near it. For a gradient, and early in training, the answer is another one, which [chapter 4](04_sgvb_a_vs_b.ipynb) proves and measures.
 #
 # ### The minibatch factor N/M
 #
@@ -1139,13 +1139,13 @@ vh.check(
 # %% [markdown]
 # ### Why one sample per image is enough
 #
-# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, call $V_x$ the variance over images of its noise-free value, and $V_\varepsilon$ the variance over the noise, averaged over images. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them:
+# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, $V_x$ says how much the exact gradient varies from image to image, and $V_\varepsilon$ how much the noise moves it for one image, on average; both are variances. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them:
 #
 # $$
 # \mathrm{Var} = \frac{1}{M} \left( V_x + \frac{V_\varepsilon}{L} \right) = \frac{V_x}{M} + \frac{V_\varepsilon}{L M} . \tag{1.19}
 # $$
 #
-# (This takes images drawn with replacement; without it $V_x$ gets the factor $\frac{N - M}{N - 1}$, and the conclusion stays.) Now fix the budget $L M$ of decoder passes. The second term is fixed with it; the first falls with $M$. So **at a fixed budget $L = 1$ is never worse**. Another sample renews only the noise. Another image renews both. The picture takes 1,000 images drawn from the tiny model, a Gaussian $q$ for each, and one weight of the decoder.
+# (This takes images drawn with replacement; without it $V_x$ gets the factor $\frac{N - M}{N - 1}$, and the conclusion stays.) Now fix the budget $L M$ of decoder passes. The second term is fixed with it; the first falls with $M$. So **at a fixed budget of decoder passes $L = 1$ is never worse**. Another sample renews only the noise. Another image renews both. The picture takes 1,000 images drawn from the tiny model, a Gaussian $q$ for each, and one weight of the decoder.
 
 # %% tags=["plumbing"]
 # Images drawn from the tiny model; q is a Gaussian at each posterior.
@@ -1248,7 +1248,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# A precise code (small $\sigma$) is expensive, a wide one less so; the distance from the origin is paid for with $\frac{1}{2}\mu^2$.
+# The width costs nothing at $\sigma = 1$, ever more towards $\sigma = 0$ (a precise code), and something above 1 too; the distance from the origin is paid for with $\frac{1}{2}\mu^2$.
 #
 # ### −KL for two Gaussians, step by step
 #
@@ -1602,7 +1602,7 @@ plt.show()
 #
 # ### Grey levels in (1.22)
 #
-# Many programs feed grey levels into (1.22). That is no log-likelihood of grey levels: its density does not integrate to 1, and $\log 2$ nats a pixel or more are missing. But it is exactly the average of (1.22) over images whose pixels are drawn black or white with the grey level as probability. [The page on grey levels](17_grey_levels.ipynb) proves both.
+# Many programs feed grey levels into (1.22). That is no log-likelihood of grey levels: its density does not integrate to 1. Each pixel lacks a factor of 2 or more, so at least $\log 2$ nats. But it is exactly the average of (1.22) over images whose pixels are drawn black or white with the grey level as probability. [The page on grey levels](17_grey_levels.ipynb) proves both.
 #
 # That is the whole theory. Where it comes from, and what stands beside it (wake-sleep, denoising, sparse coding), is told on [the page on history](16_history.ipynb).
 #

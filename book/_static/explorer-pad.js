@@ -43,7 +43,7 @@ const PAD_HTML = `
       <dd>How well the decoder brings your pixels back, averaged over nine points of the cloud. 0 would be perfect.</dd>
     </div>
     <div>
-      <dt>− KL</dt>
+      <dt>minus KL</dt>
       <dd><strong class="kl"></strong></dd>
       <dd>What the cloud costs: the smaller it is, and the further from the middle of the plane, the more.</dd>
     </div>
