@@ -147,7 +147,7 @@ data: $(READY)  ## fetch and verify MNIST and Fashion-MNIST
 	@$(BIN)/python tools/fetch_data.py
 
 repository:  ## point links, instructions and Colab at your fork: make repository URL=https://github.com/you/any-name
-	@$(PYTHON) tools/set_repository.py $(URL)
+	@$(PYTHON) tools/set_repository.py $(if $(URL),"$(URL)")
 
 clean:  ## remove everything that make created (the data cache stays)
 	rm -rf .venv .venv-peers .venv-labs _build notebooks/films .pytest_cache .ruff_cache vae_helpers.egg-info

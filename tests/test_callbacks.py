@@ -91,6 +91,9 @@ def test_a_second_fit_begins_where_it_is_told(tmp_path, small_vae, grey_images, 
 
     with pytest.raises(KeyboardInterrupt):
         model.fit(training, epochs=2, verbose=0, callbacks=[vh.Resume(tmp_path, training), Stop()])
+    with pytest.raises(KeyboardInterrupt):  # a second time, in what was taken up
+        model.fit(training, epochs=3, verbose=0, callbacks=[vh.Resume(tmp_path, training), Stop()])
+    assert model.fit(training, epochs=1, verbose=0).epoch == [0]  # without the callback the number is fit's own
     history = model.fit(training, epochs=3, verbose=0, callbacks=[vh.Resume(tmp_path, training)])
     assert history.epoch == [1, 2]
     assert model.fit(training, epochs=1, verbose=0).epoch == [0]

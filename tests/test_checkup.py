@@ -129,6 +129,15 @@ def test_the_check_up_tells(name, names):
     assert set(names) <= set(checked_once(name).faults)
 
 
+def test_an_encoder_that_looks_at_the_whole_batch_is_found():
+    x = keras.Input((28, 28, 1))
+    features = keras.layers.Dense(20, activation="relu")(keras.layers.Flatten()(x))
+    heads = keras.layers.Dense(4)(features - keras.ops.mean(features, axis=0, keepdims=True))
+    model = vh.VAE(keras.Model(x, heads), vh.mlp_vae(hidden=(20,), seed=0).decoder)
+    train, test = (part[:300] for part in images())
+    assert "encoder looks at the batch" in vh.checkup(model, train, test).faults
+
+
 def test_a_network_of_single_pixels_is_found():
     """Without Flatten J is 1,568: few images will do."""
     train, test = (part[:500] for part in images())
@@ -250,7 +259,9 @@ def test_the_table_puts_the_gravest_first():
     row = f"| fault | {fault.name}: {fault.measured} | {fault.advice} {fault.section} | {fault.expected}: {fault.why} |"
     assert table[2] == row
     assert table[-1].startswith("Nothing wrong with: ") and "pixel range" in table[-1]
-    assert str(checkup).splitlines()[0].startswith("fault")
+    assert str(checkup).splitlines()[0].startswith("fault") and fault.advice in str(checkup).splitlines()[0]
+    fine = next(found for found in checkup.findings if found.level == "ok")
+    assert fine.name in str(checkup) and fine.advice not in str(checkup)
     assert len(str(checkup).splitlines()) == len(checkup.findings)
 
 

@@ -41,6 +41,22 @@ def squared_error(model, x, z):
     return tf.reduce_sum((x - model.likelihood(z).mean()) ** 2, axis=[1, 2, 3])
 
 
+def swapped(model, x, z):
+    """Keras's cross-entropy of (target, output), called the other way round."""
+    return 64 * tf.reduce_mean(tf.keras.losses.binary_crossentropy(model.likelihood(z).mean(), x), axis=[1, 2])
+
+
+def drawn(model, x):
+    return model.posterior(x).sample(seed=model.next_seed())
+
+
+def kl_over_images(model, x):
+    """Summed over images and averaged over latents, where it should be the other way round."""
+    q = model.posterior(x).distribution
+    each = 0.5 * (q.loc**2 + q.scale**2 - 1 - 2 * tf.math.log(q.scale))
+    return tf.reduce_mean(tf.reduce_sum(each, axis=0))
+
+
 def a_loss(
     weight=1.0, term=kl, pixels=log_loss, scale=1.0, spread=lambda sigma: sigma, over=tf.reduce_mean, noise=None
 ):
@@ -104,8 +120,24 @@ SLIPS = {
     "kl_reversed": a_loss(term=kl_of_prior),
     "squared_error": a_loss(pixels=squared_error),
     "fixed_noise": a_loss(noise=tf.constant([0.5, -1.0, 0.2])),
+    "arguments_swapped": a_loss(pixels=swapped),
     "noise_of_fixed_scale": a_loss(spread=lambda sigma: 0.1),
+    "noise_of_variance": a_loss(spread=lambda sigma: sigma**2),
+    "weight_follows_batch": lambda model, x: (
+        tf.reduce_mean(log_loss(model, x, drawn(model, x))) + kl_over_images(model, x)
+    ),
 }
+
+
+def test_the_log_variance_for_sigma_does_not_shrink(setting):
+    """At σ = 1 it is zero: then the noise, which is there, would look like none."""
+    loss = a_loss(spread=lambda sigma: 2 * tf.math.log(sigma))
+    assert vh.explain_loss(loss, *setting).recognised == "noise_of_fixed_scale"
+
+
+def test_a_decoder_without_z_is_not_told_that_it_draws_nothing(setting):
+    blind = vh.explain_loss(a_loss(pixels=lambda model, x, z: log_loss(model, x, 0 * z)), *setting)
+    assert blind.recognised == "fixed_noise" and "or the decoder does not see z" in blind.sentence
 
 
 @pytest.mark.parametrize("name", SLIPS)
@@ -159,6 +191,23 @@ def test_nothing_is_changed(setting):
 def test_a_loss_that_cannot_be_explained_is_refused_in_one_sentence(setting, loss, message):
     with pytest.raises(ValueError, match=message):
         vh.explain_loss(loss, *setting)
+
+
+def test_what_is_no_vae_is_refused_with_the_way_to_one(setting):
+    for tool in (lambda network, x: vh.explain_loss(a_loss(), network, x), lambda n, x: vh.checkup(n, x, x)):
+        with pytest.raises(TypeError, match=r"expected a vh.VAE. .*section 7.2"):
+            tool(setting[0].encoder, setting[1])
+
+
+def test_weights_that_are_no_numbers_are_said_to_be_the_cause(setting):
+    model = vh.mlp_vae(image_shape=(8, 8, 1), hidden=(4,), seed=0)
+    model.set_weights([np.full_like(weight, np.nan) for weight in model.get_weights()])
+    with pytest.raises(ValueError, match="The model's weights are not finite"):
+        vh.explain_loss(a_loss(), model, setting[1])
+
+
+def test_grey_levels_in_bytes_are_images_too(setting):
+    assert vh.explain_loss(a_loss(), setting[0], np.uint8(255 * setting[1])).recognised == "elbo"
 
 
 def test_too_few_images_are_refused(setting):

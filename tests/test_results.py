@@ -109,3 +109,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["result.json"]
     with pytest.raises(OSError, match="a folder that exists"), replacing(tmp_path / "nowhere" / "x"):
         pass
+
+
+def test_a_number_that_is_not_known_leaves_its_column_on_the_right():
+    assert vh.table(["a", "b"], [[math.nan, "x"], [3.0, "y"]]).splitlines()[1] == "| ---: | --- |"

@@ -109,7 +109,6 @@ class Resume(keras.callbacks.Callback):
             part.write_bytes(pickle.dumps({"epochs": epoch + 1, "variables": variables, "callbacks": callbacks}))
 
     def on_train_end(self, logs=None):
-        self.model._initial_epoch = None  # what `fit` is told the next time holds again
         self._file.unlink(missing_ok=True)
 
 

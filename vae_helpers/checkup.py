@@ -12,7 +12,7 @@ import numpy as np
 
 from .data import binarize
 from .expect import expect
-from .model import VAE
+from .model import VAE, check_vae
 from .results import table
 from .symptoms import Symptoms
 
@@ -44,6 +44,10 @@ class Finding(NamedTuple):
     advice: str
     section: str
 
+    def __str__(self) -> str:
+        advice = "" if self.level == "ok" or math.isnan(self.value) else f" {self.advice} Section {self.section}."
+        return f"{self.level:5}  {self.name}: {self.measured}; {self.expected}, {self.why}.{advice}"
+
 
 class Checkup:
     """The findings of `checkup`, the gravest first: printed, a line each; as the last line of a cell, a table.
@@ -58,30 +62,25 @@ class Checkup:
         self.faults = tuple(finding.name for finding in findings if finding.level == "fault")
 
     def __str__(self) -> str:
-        seen = [(f"{f.level:5}  {f.name}: {f.measured}; {f.expected}, {f.why}.", f) for f in self._sorted()]
-        return "\n".join(f"{line} {found.advice} Section {found.section}." for line, found in seen)
+        return "\n".join(map(str, self.findings))
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        worse = [finding for finding in self._sorted() if finding.level != "ok"]
-        texts = [(f"{f.name}: {f.measured}", f"{f.advice} {f.section}", f"{f.expected}: {f.why}") for f in worse]
-        rows = [(finding.level, *text) for finding, text in zip(worse, texts, strict=True)]
+        row = "{0.level}", "{0.name}: {0.measured}", "{0.advice} {0.section}", "{0.expected}: {0.why}"
+        rows = [[cell.format(finding) for cell in row] for finding in self.findings if finding.level != "ok"]
         fine = ", ".join(finding.name for finding in self.findings if finding.level == "ok")
         return f"{table(['level', 'finding', 'what to do', 'expected'], rows)}\n\nNothing wrong with: {fine}."
-
-    def _sorted(self) -> list[Finding]:
-        return sorted(self.findings, key=lambda finding: ("fault", "note", "ok").index(finding.level))
 
 
 def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> Checkup:
     """Looks a trained model over: its images, bound, latents, samples, networks and their modes.
 
-    At most 10,000 images of each set are looked at; a set too small for a finding gives one that cannot tell. Values
+    The networks see at most 10,000 images of each set. With too few images a finding says that it cannot tell. Values
     outside [0, 1] are let in, and found. Nothing of the model changes: no weight, no noise, nothing that was compiled.
 
     Args:
-        model: any `VAE`, so any two Keras networks; it need not have been trained here.
+        model: any `VAE`, so any two Keras models of one input and one output each; it need not have been trained here.
         train: the images it was trained on, as it was given them, [n, H, W, C]; uint8: grey levels, as ever.
         test: images it has not seen, treated in the same way.
         seed: of the noise.
@@ -90,17 +89,18 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
         `.findings`, and `.faults`, the names of the grave ones; printed, it is the table.
 
     Raises:
-        ValueError: images of another shape than the model's, or none.
+        TypeError: the model is no `VAE`.  ValueError: images of another shape than the model's, or none.
 
     Example:
         >>> x_train, x_test = (vh.binarize(x, "threshold") for x in (images.train, images.test))
         >>> vh.checkup(model, x_train, x_test)
     """
+    check_vae(model)
     sets = [_as_given(images, model, name) for images, name in ((train, "train"), (test, "test"))]
     with _unchanged(model), np.errstate(all="ignore"):
         symptoms = Symptoms(model, *sets, seed)
         found = [_judged(symptoms, measure, **finding) for measure, finding in _FINDINGS.items()]
-    return Checkup(tuple(finding for finding in found if finding))
+    return Checkup(tuple(sorted(filter(None, found), key=lambda finding: ("fault", "note", "ok").index(finding.level))))
 
 
 def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
@@ -113,12 +113,11 @@ def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
 @contextlib.contextmanager
 def _unchanged(model: VAE):
     """Puts back what a pass in training mode moves: the means of batch normalisation, and the state of the noise."""
-    moved = [*model.non_trainable_variables, *model._noise_states()]
-    before = [variable.numpy() for variable in moved]
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     try:
         yield
     finally:
-        for variable, value in zip(moved, before, strict=True):
+        for variable, value in before:
             variable.assign(value)
 
 

@@ -133,6 +133,8 @@ def batches(
         images: uint8 [n, H, W, C], kept as uint8 in memory, or float32 within [0, 1]. Images that lie on the disk (a
             `np.memmap`, as `vh.load_images` makes of a large set) are read a minibatch at a time.
         batch_size: M, the number of images in a minibatch.
+        binarization: as for `binarize`; "dynamic" draws anew each epoch.
+        seed: of the order and of the draws, a whole number.
         shuffle: visit the images in a new random order each epoch, else in the order of `images`.
         drop_remainder: leave out the last n mod M images of an epoch, so that all batches have the same static shape.
         labels: whole numbers [n], the class of each image, for a model of images given labels; the order of the images

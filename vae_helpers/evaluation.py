@@ -36,12 +36,7 @@ def _chunks(model: VAE, x: Array, size: int, labels: np.ndarray | None = None) -
 
 
 def elbo(
-    model: VAE,
-    x: Array,
-    samples: int = 1,
-    objective: Callable = sgvb_b,
-    seed: int = 0,
-    labels: np.ndarray | None = None,
+    model: VAE, x: Array, samples: int = 1, objective: Callable = sgvb_b, seed: int = 0, labels: Array | None = None
 ) -> float:
     """The mean of an objective over images, by default the ELBO by estimator B.
 
@@ -66,9 +61,7 @@ def elbo(
     return total / len(x)
 
 
-def log_likelihood(
-    model: VAE, x: Array, samples: int = 500, seed: int = 0, labels: np.ndarray | None = None
-) -> np.ndarray:
+def log_likelihood(model: VAE, x: Array, samples: int = 500, seed: int = 0, labels: Array | None = None) -> np.ndarray:
     """log p(x) by importance sampling from the posterior (Burda et al. 2016, equation 8; Rezende et al. 2014, app. E).
 
     log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x),  z_i ~ q(z | x),  k = `samples`: a lower bound on average, which
@@ -172,10 +165,8 @@ def kl_per_dimension(model: VAE, x: Array, labels: np.ndarray | None = None) -> 
 
     A dimension near zero is not used: its posterior ignores the image. The entries sum to the KL term of the ELBO.
     """
-    standard = tfd.Normal(0.0, 1.0)
-    kls = (tfd.kl_divergence(q.distribution, standard) for q in _posteriors(model, x, labels))
-    total = sum(tf.reduce_sum(kl, axis=0) for kl in kls)
-    return (total / len(x)).numpy()
+    kls = [tfd.kl_divergence(q.distribution, model.prior.distribution) for q in _posteriors(model, x, labels)]
+    return np.concatenate(kls).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def active_units(model: VAE, x: Array, threshold: float = 0.01, labels: np.ndarray | None = None) -> int:

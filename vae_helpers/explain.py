@@ -7,23 +7,29 @@ two terms of the ELBO are known too; what is left is a line through the answers.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import math
-from collections.abc import Callable
+import tomllib
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from .data import binarize
 from .expect import expect
 from .images import as_model_input
-from .model import VAE
+from .model import VAE, check_vae
 
 _GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls at each of them
 _CLOSE = 0.03  # relative: how near a factor must be to a known one
 _UNEXPLAINED = 0.001  # share of the variance, beside that of noise, above which a term is not the one it was taken for
 _FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
+_SIGMAS = 0.02, 0.2, 1.5  # where the noise is looked at: twice where the decoder is a straight line, once where not
+_SHRINKS = 0.6, 1.5  # between these powers of σ² the noise shrinks as it should
 
 # Terms that stand where KL(q ‖ p) should, of μ and σ [n, J]: constants apart, since a fit cannot see them.
 _KL_TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
@@ -36,35 +42,18 @@ _KL_TERMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "kl_reversed": lambda m, s: 0.5 * (1 + m**2) / s**2 + np.log(s),
     "kl_of_means_alone": lambda m, s: 0.5 * m**2,
 }
-_SLIPS = {
-    "log_variance_as_log_std": "its KL takes the encoder's log-variance for a log standard deviation",
-    "log_std_as_log_variance": "its KL takes a log standard deviation for a log-variance",
-    "log_sigma_squared": "its KL has (log σ)² where log σ² belongs",
-    "sigma_for_variance": "its KL has σ where σ² belongs",
-    "log_sigma_for_log_variance": "its KL has log σ where log σ² belongs",
-    "kl_reversed": "its KL is the wrong way round, KL(p ‖ q)",
-    "kl_of_means_alone": "its KL leaves σ out: only μ² is paid for",
-    "squared_error": "its reconstruction term is a squared error, not the model's own likelihood",
-    "sigmoid_twice": "its reconstruction term applies the sigmoid twice: the pixel means are taken for logits",
-    "no_normaliser": "its reconstruction term leaves out the normaliser of the continuous Bernoulli",
-    "no_kl": "it has no KL term: this is a plain autoencoder",
-    "sign": "both terms have the wrong sign: minimising it makes the bound worse; put a minus before it",
-    "kl_sign": "the KL has the wrong sign: it is rewarded, not paid",
-    "reconstruction_sign": "the reconstruction term has the wrong sign",
-    "fixed_noise": "it draws no fresh noise: two calls at σ = 1 give the same value, so z is μ, or ε never changes",
-    "noise_of_fixed_scale": "its noise has a fixed scale: it does not shrink with the encoder's σ",
-}
+# The words for each name that `recognised` may hold.
+_WORDS = tomllib.loads(Path(__file__).with_name("explain.toml").read_text(encoding="utf-8"))
 
 
-@dataclasses.dataclass(frozen=True)
-class LossExplanation:
+class LossExplanation(NamedTuple):
     """What `explain_loss` found; printed, it is the sentence.
 
     Attributes:
         beta: weight of the KL term beside the reconstruction term; 1 for the ELBO.
         scale: what one nat of reconstruction, of every image, adds to the loss; 1 for the mean over images of −ELBO.
         residual: share of the loss's variance that neither term explains.
-        recognised: `"elbo"`, `"weighted_kl"`, the name of a slip, or `None`.
+        recognised: `"elbo"`, `"weighted_kl"`, or another name for which explain.toml has words; `None`: nothing known.
         sentence: all of it in words.
     """
 
@@ -83,72 +72,71 @@ class LossExplanation:
 def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: int = 0) -> LossExplanation:
     """Finds out what a loss optimises, by calling it: the weight of its KL term, its scale, and known slips.
 
-    The outputs of both networks are steered to chosen values while `loss` is called some 200 times. With a decoder that
-    ignores z the loss is a · (−log p(x | z)) + b · KL + a constant, if it is a weighted ELBO at all: b comes from
+    The outputs of both networks are steered to chosen values while `loss` is called 170 to 310 times. With a decoder
+    that ignores z the loss is a · (−log p(x | z)) + b · KL + a constant, if it is a weighted ELBO at all: b comes from
     changes of the posterior, a from changes of the decoder, β = b / a. Other terms are tried in their place.
 
     Args:
         loss: what you minimise, as a function of (model, x): a number, or an array, whose mean is taken. It must call
             `model` or its networks, not networks of its own.
         model: the VAE; neither its weights nor its noise are changed.
-        x: float32 images in [0, 1], shape [n, H, W, C]; some hundred are enough, at least 4 are needed.
+        x: images in [0, 1], or uint8 grey levels, shape [n, H, W, C]; some hundred are enough, at least 4 are needed.
         seed: of the values that the networks are steered to.
 
     Returns:
         `beta`, `scale`, `residual`, `recognised` and the sentence that it prints as.
 
     Raises:
-        ValueError, TypeError: too few images, or images of another shape; `loss` raised, returned no finite numbers, or
-            does not depend on what the model puts out.
+        ValueError, TypeError: too few images, or images of another shape; the model is no `VAE`, or has weights that
+            are not finite; `loss` raised, returned no finite numbers, or does not depend on what the model puts out.
 
     Example:
-        >>> vh.explain_loss(lambda model, x: -tf.reduce_mean(vh.sgvb_b(model, x)), model, images.test[:100])
+        >>> vh.explain_loss(lambda model, x: -tf.reduce_mean(vh.sgvb_b(model, x)), model, x_test[:100])
     """
-    x = as_model_input(tf.convert_to_tensor(x), model.image_shape)
+    check_vae(model)
+    finite = all(np.isfinite(weight).all() for weight in model.get_weights())
+    needs = "expected a model as it is before that, such as a new one."
+    expect(finite, f"The model's weights are not finite (NaN or ∞): {needs}")
+    x = np.asarray(x)
+    x = as_model_input(binarize(x, "none") if x.dtype == np.uint8 else x, model.image_shape)
     expect(len(x) >= 4, f"x: expected at least 4 images, better a hundred, got {len(x)}.")
-    random, steer = np.random.default_rng(seed), _Steer(model)
-    with steer, model.using(keras.random.SeedGenerator(seed)):
+    random = np.random.default_rng(seed)
+    with _steered(model) as steer, model.using(keras.random.SeedGenerator(seed)):
         value = _caller(getattr(loss, "python_function", loss), model)
         calls, kl_terms, pixel_terms = _at_steered_outputs(value, steer, model, x, random)
-        noise, far = _noise(value, steer, x, random), _far(value, steer, x)
+        noise, half = _noise(value, steer, model, x, random), x[: len(x) // 2]
+        far = _far(value, steer, model, x), _far(value, steer, model, half)
         steer.posterior = steer.pixels = None
-        halves = value(x), value(x[: len(x) // 2])
+        halves = value(x), value(half)
     needs = "a loss(model, x) that calls `model` (not networks or a tf.function of its own)."
     moves = np.ptp(calls) > 1e-6 * np.abs(calls).max()
     expect(moves, f"The loss does not depend on what the model's networks put out: expected {needs}")
     return _explained(calls, kl_terms, pixel_terms, noise, far, halves, model, len(x))
 
 
-class _Steer(contextlib.AbstractContextManager):
-    """Puts chosen values in the place of what the two networks put out: own · (own output) + shift."""
+@contextlib.contextmanager
+def _steered(model: VAE) -> Iterator[types.SimpleNamespace]:
+    """Within the block the networks put out chosen values, the same for each input.
 
-    def __init__(self, model: VAE):
-        self.model = model
-        self.posterior: tuple[np.ndarray, np.ndarray] | None = None  # μ and the raw scale [J]; None: the encoder's own
-        self.pixels: np.ndarray | None = None  # the decoder's outputs [H, W, C']; None: its own
+    Yields:
+        `posterior`: μ and the raw scale [2J], `pixels`: the decoder's outputs [H, W, C']; each None: the network's own.
+    """
+    chosen, networks = types.SimpleNamespace(posterior=None, pixels=None), (model.encoder, model.decoder)
 
-    def __enter__(self):
-        for network, steered in ((self.model.encoder, self._encoded), (self.model.decoder, self._decoded)):
-            own = network.call
-            # Past Keras's bookkeeping of attributes: nothing of the network changes.
-            vars(network)["call"] = functools.partial(steered, own)
-        return self
+    def put_out(own: Callable, name: str, inputs: tf.Tensor | list[tf.Tensor], **kwargs) -> tf.Tensor:
+        if (values := getattr(chosen, name)) is None:
+            return own(inputs, **kwargs)
+        count = tf.shape(keras.tree.flatten(inputs)[0])[0]
+        return tf.broadcast_to(tf.cast(values, tf.float32), [count, *values.shape])
 
-    def __exit__(self, *error):
-        for network in (self.model.encoder, self.model.decoder):
+    for network, name in zip(networks, ("posterior", "pixels"), strict=True):
+        # Past Keras's bookkeeping of attributes: nothing of the network changes.
+        vars(network)["call"] = functools.partial(put_out, network.call, name)
+    try:
+        yield chosen
+    finally:
+        for network in networks:
             del vars(network)["call"]
-
-    def _encoded(self, own: Callable, x: tf.Tensor, **kwargs) -> tf.Tensor:
-        return own(x, **kwargs) if self.posterior is None else _repeated(np.concatenate(self.posterior), x)
-
-    def _decoded(self, own: Callable, z: tf.Tensor, **kwargs) -> tf.Tensor:
-        return own(z, **kwargs) if self.pixels is None else _repeated(self.pixels, z)
-
-
-def _repeated(values: np.ndarray, inputs: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
-    """The same outputs for each of the inputs."""
-    count = tf.shape(keras.tree.flatten(inputs)[0])[0]
-    return tf.broadcast_to(tf.cast(values, tf.float32), [count, *values.shape])
 
 
 def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
@@ -169,7 +157,7 @@ def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
     return value
 
 
-def _at_steered_outputs(value, steer: _Steer, model: VAE, x: tf.Tensor, random: np.random.Generator):
+def _at_steered_outputs(value, steer, model: VAE, x: tf.Tensor, random: np.random.Generator):
     """The loss [groups, states, calls], each KL term [groups, states, terms] and each pixel term [groups, terms]."""
     shape, repeats = model.decoder.output_shape[1:], _REPEATS
     calls, kl_terms, pixel_terms = [], [], []
@@ -177,10 +165,11 @@ def _at_steered_outputs(value, steer: _Steer, model: VAE, x: tf.Tensor, random: 
         steer.pixels = (random.uniform(-1.5, 1.5) + 0.7 * random.normal(size=shape)).astype(np.float32)
         for number in range(_IN_GROUP):
             # First the prior itself, where a sampled KL has no noise either; then from near it to far from it.
-            steer.posterior = _prior(model)
+            means, raw = np.zeros(model.latent_dim), np.full(model.latent_dim, _raw(model, 1.0))
             if number:
                 means = random.normal(size=model.latent_dim) * 4.0 * number / _IN_GROUP
-                steer.posterior = means, random.uniform(-2.5, 1.0, model.latent_dim)
+                raw = random.uniform(-2.5, 1.0, model.latent_dim)
+            steer.posterior = np.concatenate([means, raw])
             calls.append([value(x) for _ in range(repeats)])
             if len(calls) == 2 and np.ptp(calls[1]) == 0:
                 repeats = 1  # the KL has no noise
@@ -201,37 +190,43 @@ def _pixel_terms(model: VAE, x: tf.Tensor) -> dict[str, float]:
     if model.likelihood_name != "gaussian":
         for name, logits in (("sigmoid_twice", mean), ("no_normaliser", p.distribution.logits_parameter())):
             terms[name] = tf.reduce_sum(tf.nn.softplus(logits) - x * logits, axis=[1, 2, 3])
+        log_x, log_rest = (tf.math.log(tf.clip_by_value(part, 1e-7, 1 - 1e-7)) for part in (x, 1 - x))  # as Keras does
+        terms["arguments_swapped"] = -tf.reduce_sum(mean * log_x + (1 - mean) * log_rest, axis=[1, 2, 3])
     return {name: float(np.mean(term.numpy().astype(float))) for name, term in terms.items()}
 
 
-def _prior(model: VAE) -> tuple[np.ndarray, np.ndarray]:
-    """μ = 0 and the raw scale of σ = 1."""
-    raw = 0.0 if model.scale_name == "log_variance" else math.log(math.e - 1)
-    return np.zeros(model.latent_dim), np.full(model.latent_dim, raw)
+def _raw(model: VAE, sigma: float) -> float:
+    """What the encoder puts out for this σ."""
+    return 2 * math.log(sigma) if model.scale_name == "log_variance" else math.log(math.expm1(sigma))
 
 
-def _noise(value, steer: _Steer, x: tf.Tensor, random: np.random.Generator) -> np.ndarray:
-    """Variance of the loss between calls, at σ about 0.02 and 1 (rows), the decoder its own and constant (columns)."""
-    pixels, means = steer.pixels, random.normal(size=steer.model.latent_dim)
-    wide = _prior(steer.model)[1]
-    narrow = wide * 0 - (8.0 if steer.model.scale_name == "log_variance" else 4.0)
-    variances = []
-    for raw in (narrow, wide):
-        steer.posterior = means, raw
+def _noise(value, steer, model: VAE, x: tf.Tensor, random: np.random.Generator) -> np.ndarray:
+    """Variance of the loss between calls, at each of `_SIGMAS` (rows), the decoder its own and constant (columns)."""
+    pixels, means, variances = steer.pixels, random.normal(size=model.latent_dim), []
+    for sigma in _SIGMAS:
+        steer.posterior = np.concatenate([means, np.full_like(means, _raw(model, sigma))])
         for steer.pixels in (None, pixels):
             variances.append(np.var([value(x) for _ in range(4 * _REPEATS)]))
-    return np.reshape(variances, [2, 2])
+    return np.reshape(variances, [-1, 2])
 
 
-def _far(value, steer: _Steer, x: tf.Tensor) -> float:
+def _shrinks(noise: np.ndarray, value: float) -> float:
+    """The power of σ² by which the variance that z brings falls; 1, as it should, where that cannot be told."""
+    fresh, rounding = noise[:2, 0] - noise[:2, 1], (3e-7 * value) ** 2  # fresh: what z adds through the decoder
+    if np.any(fresh < 4 * noise[:2, 1]) or fresh[1] < rounding:  # beside the noise of a sampled KL
+        return 1.0
+    power = float(np.log(fresh[1] / max(fresh[0], rounding)) / (2 * np.log(_SIGMAS[1] / _SIGMAS[0])))
+    return power if fresh[0] > rounding or power > 1 else 1.0
+
+
+def _far(value, steer, model: VAE, x: tf.Tensor) -> float:
     """What the loss adds for each nat of KL, from one very far posterior; 0 where that is less than rounding."""
-    near, far = [], []
-    zero, raw = _prior(steer.model)
-    for mean, calls in ((0.0, near), (_FAR, far)):
-        steer.posterior = zero + mean, raw
-        calls += [value(x) for _ in range(_REPEATS)]
-    step = np.mean(far) - np.mean(near)
-    return step / (steer.model.latent_dim * _FAR**2 / 2) if abs(step) > 1e-5 * abs(np.mean(near)) else 0.0
+    losses = []
+    for mean in (0.0, _FAR):
+        steer.posterior = np.repeat([mean, _raw(model, 1.0)], model.latent_dim)
+        losses.append(np.mean([value(x) for _ in range(_REPEATS)]))
+    near, far = losses
+    return (far - near) / (model.latent_dim * _FAR**2 / 2) if abs(far - near) > 1e-5 * abs(near) else 0.0
 
 
 def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
@@ -253,7 +248,7 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
     within = (values - values.mean(axis=1, keepdims=True)).ravel()
     kl_within = (kl_terms - kl_terms.mean(axis=1, keepdims=True)).reshape(len(within), -1)
     hidden = np.abs(within).max() < 2e-6 * np.abs(values).max()
-    which_kl, b, left_of_kl = (0, far, 0.0) if hidden else _best(kl_within, within)
+    which_kl, b, left_of_kl = (0, far[0], 0.0) if hidden else _best(kl_within, within)
     at_prior = values[:, 0] - values[:, 0].mean()  # what varies there is the decoder's part
     which_pixels, a, left_of_pixels = _best(pixel_terms - pixel_terms.mean(axis=0), at_prior)
     noise_left = 0.0 if hidden else 4 * calls.var(axis=2).mean() / _REPEATS / within.var()
@@ -263,27 +258,29 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
         apart *= calls.var(axis=2).mean() > 0  # without draws there are no weights of draws
         return LossExplanation(beta, a, residual, *_unknown(apart, left_of_kl, left_of_pixels))
 
-    fresh = noise[:, 0] - noise[:, 1]  # what z adds through the decoder, at a small σ and at a large one
+    half_to_whole = halves[1] / halves[0] if halves[0] else 1.0
+    pixels = math.prod(model.image_shape)
+    weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
+    shrinks = _shrinks(noise, halves[0])
+    follows = all(far) and abs(far[1] / (far[0] * half_to_whole) - 1) > 0.2
+    pixel_terms = "likelihood", "squared_error", "sigmoid_twice", "no_normaliser", "arguments_swapped"
     slips = {
         "no_kl": b == 0,
         list(_KL_TERMS)[which_kl]: which_kl > 0,
-        ("likelihood", "squared_error", "sigmoid_twice", "no_normaliser")[which_pixels]: which_pixels > 0,
+        pixel_terms[which_pixels]: which_pixels > 0,
         "sign": a < 0 and b < 0,
         "kl_sign": b < 0,
         "reconstruction_sign": a < 0,
-        "fixed_noise": noise[1, 0] <= 1e-14 * halves[0] ** 2,
-        "noise_of_fixed_scale": fresh[0] > max(0.25 * fresh[1], 4 * noise[0, 1]),
+        "fixed_noise": noise[-1, 0] <= 1e-14 * halves[0] ** 2,
+        "noise_of_fixed_scale": shrinks < _SHRINKS[0],
+        "noise_of_variance": shrinks > _SHRINKS[1],
+        "weight_follows_batch": follows and weight in ("elbo", "weighted_kl"),
     }
     slip = next((name for name, found in slips.items() if found), None)
-    pixels = int(np.prod(model.image_shape))
-    weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
     silent = slip in ("no_kl", "squared_error") or (slip and weight == "elbo")
     sentence = f"β = {beta:.4g}." if silent else f"β = {beta:.4g}: {words}."
     if slip:
-        sentence += f" {_SLIPS[slip][0].upper()}{_SLIPS[slip][1:]}."
-    if slip == "squared_error":
-        sentence += f" It is that of a Gaussian decoder with the variance {abs(beta) / 2:.3g} for every pixel."
-    half_to_whole = halves[1] / halves[0] if halves[0] else 1.0
+        sentence += f" {_WORDS['slips'][slip].format(variance=abs(beta) / 2)}"
     sentence += f" {_averages(abs(a), half_to_whole, pixels, n)} Unexplained: {residual:.2%} of the variance."
     return LossExplanation(beta, a, residual, slip or weight, sentence)
 
@@ -294,21 +291,12 @@ def _near(value: float, target: float) -> bool:
 
 def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:
     """A name for the weight of the KL, and what it says."""
-    known = [
-        ("elbo", 1, "the two terms weigh as in the ELBO"),
-        ("kl_averaged_over_latents", 1 / latents, f"the KL is averaged over its {latents} latents: sum it"),
-        ("half_dropped", 2, "the KL counts twice: its ½ is missing"),
-        ("pixels_averaged", pixels, f"the reconstruction is averaged over {pixels} values, the KL is not: sum both"),
-        ("kl_over_pixels", 1 / pixels, f"the KL is divided by the {pixels} values of an image: multiply it by that"),
-        ("kl_over_batch_and_pixels", 1 / (n * pixels), f"the KL is divided by {n} images and {pixels} values"),
-        ("kl_over_batch", 1 / n, f"the KL is divided by the {n} images of the batch, the reconstruction is not"),
-    ]
-    known += [
-        ("minibatch_over_dataset", n / size, f"the KL is weighted by M/N = {n}/{size}") for size in (60_000, 50_000)
-    ]
-    for name, target, words in known:
-        if _near(beta, target):
-            return name, words
+    size = min((60_000, 50_000), key=lambda size: abs(beta * size - n))  # images of MNIST, of CIFAR-10
+    known = {"elbo": 1, "kl_averaged_over_latents": 1 / latents, "half_dropped": 2, "pixels_averaged": pixels}
+    known |= {"kl_over_pixels": 1 / pixels, "kl_over_batch_and_pixels": 1 / (n * pixels), "kl_over_batch": 1 / n}
+    known["minibatch_over_dataset"] = n / size
+    if name := next((name for name, target in known.items() if _near(beta, target)), None):
+        return name, _WORDS["weights"][name].format(n=n, pixels=pixels, latents=latents, size=size)
     times = f"{beta:.3g} times" if beta > 1 else f"1/{1 / beta:.4g}" if beta else "0 times"
     return "weighted_kl", f"the KL weighs {times} as much as in the ELBO"
 
@@ -325,15 +313,8 @@ def _averages(scale: float, half_to_whole: float, pixels: int, n: int) -> str:
 def _unknown(apart: np.ndarray, left_of_kl: float, left_of_pixels: float) -> tuple[str | None, str]:
     """A name, or None, and what to say where no term fits; `apart` is what the loss adds to the KL [groups, states]."""
     if left_of_pixels < _UNEXPLAINED and max(np.mean(apart < 0), np.mean(apart > 0)) > 0.9:
-        if apart.mean() < 0:
-            return (
-                "importance_weighted",
-                "Below the KL on average: an importance-weighted bound of several draws, it seems.",
-            )
-        return (
-            "importance_weights_upside_down",
-            "Above the KL on average: of several draws the worst weighs most, it seems.",
-        )
+        name = "importance_weighted" if apart.mean() < 0 else "importance_weights_upside_down"
+        return name, _WORDS["bounds"][name]
     part, left = max(("KL", left_of_kl), ("reconstruction", left_of_pixels), key=lambda pair: pair[1])
     terms = f"the {part} term of the ELBO, and the known slips of it, leave {left:.1%} of the variance of the loss"
     return None, f"Not recognised: {terms} unexplained. Look there first."

@@ -59,7 +59,7 @@ def as_model_input(x: np.ndarray | tf.Tensor, image_shape: Sequence[int]) -> tf.
     Raises:
         ValueError, TypeError: it is not; the message says what came and what to do.
     """
-    if not (tf.is_tensor(x) and tf.is_symbolic_tensor(x)):
+    if not tf.is_symbolic_tensor(x):
         check_images(x)
         x = tf.convert_to_tensor(x)
     message = f"Expected float32 images {['n', *image_shape]} in [0, 1], got {x.dtype.name} {x.shape}. Use vh.binarize."
@@ -89,7 +89,7 @@ def _checked(minibatch, classes: int | None):
     """A minibatch as it is. Those of a dataset are looked at in its graph, on the way, where XLA compiles nothing."""
     x, labels, _ = keras.utils.unpack_x_y_sample_weight(minibatch)
     expect(classes is None or labels is not None, "Expected minibatches of (images, labels), got images alone.")
-    if not (tf.is_tensor(x) and tf.is_symbolic_tensor(x)):
+    if not tf.is_symbolic_tensor(x):
         check_images(x, "a minibatch")
         if classes is not None:
             check_labels(labels, len(x), classes)

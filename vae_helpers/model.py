@@ -153,6 +153,12 @@ class VAE(ObjectiveTrainer):
         super().export(filepath, *args, **kwargs)
 
 
+def check_vae(model) -> None:
+    """Raises a TypeError that says how to make one, if `model` is no `VAE`."""
+    needs = "expected a vh.VAE. Of two networks make one: vh.VAE(encoder, decoder); section 7.2 of the book shows how"
+    expect(isinstance(model, VAE), f"model: {needs}; got {type(model).__name__}.", TypeError)
+
+
 def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tuple[tuple[int, ...], int]:
     """The image shape and J, once it is sure that the two networks fit together."""
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):

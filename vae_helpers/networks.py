@@ -116,9 +116,7 @@ def _join(encoder: list[keras.Layer], decoder: list[keras.Layer], classes: int |
     if classes is None:
         return VAE(keras.Sequential(encoder, name="encoder"), keras.Sequential(decoder, name="decoder"), *options)
     expect(classes >= 1, f"classes: expected at least 1, got {classes}.")
-    return ConditionalVAE(
-        *(_with_label(*one, classes) for one in ((encoder, "encoder"), (decoder, "decoder"))), *options
-    )
+    return ConditionalVAE(_with_label(encoder, "encoder", classes), _with_label(decoder, "decoder", classes), *options)
 
 
 def _with_label(layers: list[keras.Layer], name: str, classes: int) -> keras.Model:

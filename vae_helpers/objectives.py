@@ -8,16 +8,13 @@ two objectives called from the same state are compared on the same z.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from .expect import expect
-
-if TYPE_CHECKING:
-    from .model import VAE
+from .model import VAE
 
 _registered = keras.saving.register_keras_serializable(package="vae_helpers")
 

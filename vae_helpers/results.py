@@ -132,7 +132,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) 
         expect(len(row) == len(heads), f"Row {number}: expected {len(heads)} cells, one a head, got {len(row)}: {row}.")
     texts = [[_cell(cell, digits) for cell in row] for row in rows]
     columns = zip(*texts, strict=True) if texts else [["no rows"]] * len(heads)
-    rules = ["---:" if all(text[:1] in "−+0123456789" for text in column) else "---" for column in columns]
+    numbers = [all(text[:1] in "−+0123456789" or text in ("nan", "inf") for text in column) for column in columns]
+    rules = ["---:" if right else "---" for right in numbers]
     return _Table("\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rules, *texts)))
 
 

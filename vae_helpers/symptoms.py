@@ -108,9 +108,15 @@ class Symptoms:
         return float(self.look(self.low + self.high - some).elbo.mean() - self.tested.elbo[: len(some)].mean())
 
     def encoder_wavers(self) -> float:
-        again = self.look(self.test[:1000])
-        first = _Pass(*(part[:1000] for part in self.tested))
-        return float(np.sqrt(np.mean(((again.mean - first.mean) / first.std) ** 2)))
+        moved = self.look(self.test[:1000]).mean - self.tested.mean[:1000]
+        return float(np.sqrt(np.mean((moved / self.tested.std[:1000]) ** 2)))
+
+    def batch_matters(self) -> float:
+        """By how many σ the means of images differ that are encoded one at a time and together."""
+        some = self.test[:20]
+        alone = np.concatenate([self.model.encoder(some[i : i + 1], training=False) for i in range(len(some))])
+        moved = (alone - self.model.encoder(some, training=False))[:, : self.model.latent_dim]
+        return float(np.sqrt(np.mean((moved / self.tested.std[: len(some)]) ** 2)))
 
     def training_mode(self) -> float:
         return float(self.look(self.test[:2000], training=True).elbo.mean() - self.tested.elbo[:2000].mean())
@@ -136,10 +142,7 @@ class Symptoms:
     def stuck_scales(self) -> float:
         """The share of σ that is exactly its smallest or its largest value."""
         std = self.tested.std[:, self.used]
-        ends = (
-            [(std == end(std, axis=0)).mean(axis=0).max(initial=0.0) for end in (np.min, np.max)] if std.size else [0.0]
-        )
-        return float(max(ends))
+        return float(max((std == end(std, axis=0)).mean(axis=0).max(initial=0.0) for end in (np.min, np.max)))
 
     def off_moments(self) -> float:
         """KL(N(m, S) ‖ p), m and S the mean and covariance of q(z): that part of KL(q(z) ‖ p) is exact."""
@@ -209,6 +212,5 @@ class Symptoms:
         if self.outside() > 0:
             return math.nan
         some = self.test[:200]
-        return float(np.mean(log_likelihood(self.model, some, 100, self.seed))) - elbo(
-            self.model, some, 40, seed=self.seed
-        )
+        bound = elbo(self.model, some, 40, seed=self.seed)
+        return float(np.mean(log_likelihood(self.model, some, 100, self.seed))) - bound

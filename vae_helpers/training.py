@@ -170,8 +170,7 @@ class ObjectiveTrainer(keras.Model):
         x, y = self._looked_at("fit(x{})", x, y, **kwargs)
         if isinstance(x, (tf.data.Dataset, Iterator)):
             kwargs.setdefault("shuffle", False)  # it brings its own order, and Keras would warn that it does
-        if kwargs.get("validation_data") is not None:
-            kwargs["validation_data"] = self._in_one_argument("validation_data=(x{})", kwargs["validation_data"])
+        kwargs["validation_data"] = self._in_one_argument("validation_data=(x{})", kwargs.get("validation_data"))
         own = [callback for callback in keras.tree.flatten(callbacks) if callback]
         own.sort(key=lambda callback: isinstance(callback, Resume))  # it keeps what the others have done
         if own and isinstance(own[-1], Resume):
@@ -184,6 +183,7 @@ class ObjectiveTrainer(keras.Model):
             # Under a distribution strategy Keras looks at a batch before it trains: that is no epoch of `vh.batches`.
             before = counter.numpy()
             ours.append(keras.callbacks.LambdaCallback(on_train_begin=lambda logs: counter.assign(before)))
+        self._initial_epoch = None  # from where an earlier call went on; `Resume` says it anew
         if verbose == "auto":
             ours, verbose = [*ours, TrainingTable()], 0
         return super().fit(x, y, batch_size, epochs, verbose, [*own, *ours], **kwargs)
