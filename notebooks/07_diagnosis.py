@@ -178,7 +178,7 @@ plt.show()
 # - guess from the symptom which mistakes to look for;
 # - say what each of them costs, and which you may leave alone.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, shows the lines that ran, and trains one of them again. Most exhibits link a public place where the mistake stands or stood; many were mended long ago.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. [The package's page](../book/package.md) says how to install the two tools beside your own code. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, shows the lines that ran, and trains one of them again. Most exhibits link a public place where the mistake stands or stood; many were mended long ago.
 #
 # ## 7.1 Ask the loss
 #

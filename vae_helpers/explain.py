@@ -104,14 +104,14 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
     with _steered(model) as steer, model.using(keras.random.SeedGenerator(seed)):
         value = _caller(getattr(loss, "python_function", loss), model)
         calls, kl_terms, pixel_terms = _at_steered_outputs(value, steer, model, x, random)
-        noise, half = _noise(value, steer, model, x, random), x[: len(x) // 2]
-        far = _far(value, steer, model, x), _far(value, steer, model, half)
+        noise, twice = _noise(value, steer, model, x, random), tf.concat([x, x], axis=0)
+        far = _far(value, steer, model, x), _far(value, steer, model, twice)
         steer.posterior = steer.pixels = None
-        halves = value(x), value(half)
+        once_and_twice = value(x), value(twice)
     needs = "a loss(model, x) that calls `model` (not networks or a tf.function of its own)."
     moves = np.ptp(calls) > 1e-6 * np.abs(calls).max()
     expect(moves, f"The loss does not depend on what the model's networks put out: expected {needs}")
-    return _explained(calls, kl_terms, pixel_terms, noise, far, halves, model, len(x))
+    return _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model, len(x))
 
 
 @contextlib.contextmanager
@@ -241,7 +241,7 @@ def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
     return best, float(factors[best]), float(left[best])
 
 
-def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: int) -> LossExplanation:
+def _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model: VAE, n: int) -> LossExplanation:
     """The two fits, and what their factors mean."""
     values = calls.mean(axis=2)
     # Within a group the decoder's part is the same: what varies is the KL term. Rounding varies, too.
@@ -258,11 +258,12 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
         apart *= calls.var(axis=2).mean() > 0  # without draws there are no weights of draws
         return LossExplanation(beta, a, residual, *_unknown(apart, left_of_kl, left_of_pixels))
 
-    half_to_whole = halves[1] / halves[0] if halves[0] else 1.0
+    once, twice = once_and_twice
+    growth = twice / once if once else 1.0  # of the loss, when each image comes twice
     pixels = math.prod(model.image_shape)
     weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
-    shrinks = _shrinks(noise, halves[0])
-    follows = all(far) and abs(far[1] / (far[0] * half_to_whole) - 1) > 0.2
+    shrinks = _shrinks(noise, once)
+    follows = all(far) and abs(far[1] / (far[0] * growth) - 1) > 0.2
     pixel_terms = "likelihood", "squared_error", "sigmoid_twice", "no_normaliser", "arguments_swapped"
     slips = {
         "no_kl": b == 0,
@@ -271,7 +272,7 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
         "sign": a < 0 and b < 0,
         "kl_sign": b < 0,
         "reconstruction_sign": a < 0,
-        "fixed_noise": noise[-1, 0] <= 1e-14 * halves[0] ** 2,
+        "fixed_noise": noise[-1, 0] <= 1e-14 * once**2,
         "noise_of_fixed_scale": shrinks < _SHRINKS[0],
         "noise_of_variance": shrinks > _SHRINKS[1],
         "weight_follows_batch": follows and weight in ("elbo", "weighted_kl"),
@@ -281,7 +282,7 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, halves, model: VAE, n: 
     sentence = f"β = {beta:.4g}." if silent else f"β = {beta:.4g}: {words}."
     if slip:
         sentence += f" {_WORDS['slips'][slip].format(variance=abs(beta) / 2)}"
-    sentence += f" {_averages(abs(a), half_to_whole, pixels, n)} Unexplained: {residual:.2%} of the variance."
+    sentence += f" {_averages(abs(a), growth, pixels, n)} Unexplained: {residual:.2%} of the variance."
     return LossExplanation(beta, a, residual, slip or weight, sentence)
 
 
@@ -301,9 +302,9 @@ def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:
     return "weighted_kl", f"the KL weighs {times} as much as in the ELBO"
 
 
-def _averages(scale: float, half_to_whole: float, pixels: int, n: int) -> str:
-    """Which axes were averaged, as far as the scale and a batch of half the size tell."""
-    summed = abs(half_to_whole - 0.5) < 0.1  # half the images, half the loss
+def _averages(scale: float, growth: float, pixels: int, n: int) -> str:
+    """Which axes were averaged, as far as the scale and a batch of twice the size tell."""
+    summed = abs(growth - 2) < 0.2
     per_image, images = (scale / n, "summed") if summed else (scale, "averaged")
     each = f"averaged over the {pixels} values of an image" if _near(per_image, 1 / pixels) else "summed over pixels"
     factor = f"{per_image:.4g} times " if each[0] == "s" and not _near(per_image, 1) else ""

@@ -321,7 +321,7 @@ class LatentExplorer {
     const around =
       radius > 1
         ? "No test image lies near."
-        : `Of the ${count} test images nearby, ${votes} show the digit ${digit}.`;
+        : `Of the ${count} images nearby, ${votes} show the digit ${digit}.`;
     this.where.textContent = `z = ${where}. ${around}`;
     this.digit.setAttribute("aria-label", `The image decoded at z = ${where}`);
   }
