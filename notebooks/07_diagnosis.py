@@ -217,7 +217,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The fault is the `reduce_mean` over `terms`. Nobody has read the code: `explain_loss` calls the loss some two hundred times, and steers what the two networks put out meanwhile. Move the posterior, hold the decoder: the loss follows the KL term, with a factor $b$. Move the decoder, hold the posterior: it follows the reconstruction term, with a factor $a$. The ratio
+# The fault is the `reduce_mean` over `terms`. Nobody has read the code: `explain_loss` calls the loss some two hundred times and steers what the two networks put out meanwhile. Move the posterior, hold the decoder: the loss follows the KL term, with a factor $b$. Move the decoder, hold the posterior: it follows the reconstruction term, with a factor $a$. The ratio
 #
 # $$
 # \beta = b / a \tag{7.1}

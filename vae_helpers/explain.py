@@ -28,7 +28,7 @@ _GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls 
 _CLOSE = 0.03  # relative: how near a factor must be to a known one
 _UNEXPLAINED = 0.001  # share of the variance, beside that of noise, above which a term is not the one it was taken for
 _FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
-_SIGMAS = 0.02, 0.2, 1.5  # where the noise is looked at: twice where the decoder is a straight line, once where not
+_SIGMAS = 0.01, 0.2, 1.5  # where the noise is looked at: twice where the decoder is a straight line, once where not
 _SHRINKS = 0.6, 1.5  # between these powers of σ² the noise shrinks as it should
 
 # Terms that stand where KL(q ‖ p) should, of μ and σ [n, J]: constants apart, since a fit cannot see them.
@@ -72,7 +72,7 @@ class LossExplanation(NamedTuple):
 def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: int = 0) -> LossExplanation:
     """Finds out what a loss optimises, by calling it: the weight of its KL term, its scale, and known slips.
 
-    The outputs of both networks are steered to chosen values while `loss` is called 170 to 310 times. With a decoder
+    The outputs of both networks are steered to chosen values while `loss` is called 150 to 290 times. With a decoder
     that ignores z the loss is a · (−log p(x | z)) + b · KL + a constant, if it is a weighted ELBO at all: b comes from
     changes of the posterior, a from changes of the decoder, β = b / a. Other terms are tried in their place.
 
@@ -104,14 +104,14 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
     with _steered(model) as steer, model.using(keras.random.SeedGenerator(seed)):
         value = _caller(getattr(loss, "python_function", loss), model)
         calls, kl_terms, pixel_terms = _at_steered_outputs(value, steer, model, x, random)
-        noise, twice = _noise(value, steer, model, x, random), tf.concat([x, x], axis=0)
-        far = _far(value, steer, model, x), _far(value, steer, model, twice)
+        once, twice = (_near_and_far(value, steer, model, batch) for batch in (x, tf.concat([x, x], axis=0)))
+        noise = _noise(value, steer, model, x, random)
         steer.posterior = steer.pixels = None
-        once_and_twice = value(x), value(twice)
+        own = value(x)
     needs = "a loss(model, x) that calls `model` (not networks or a tf.function of its own)."
     moves = np.ptp(calls) > 1e-6 * np.abs(calls).max()
     expect(moves, f"The loss does not depend on what the model's networks put out: expected {needs}")
-    return _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model, len(x))
+    return _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model, len(x))
 
 
 @contextlib.contextmanager
@@ -201,32 +201,35 @@ def _raw(model: VAE, sigma: float) -> float:
 
 
 def _noise(value, steer, model: VAE, x: tf.Tensor, random: np.random.Generator) -> np.ndarray:
-    """Variance of the loss between calls, at each of `_SIGMAS` (rows), the decoder its own and constant (columns)."""
+    """Variance of the loss between calls [5]: at each of `_SIGMAS` with the decoder's own outputs and with constant
+    ones, but at the last σ with its own alone.
+    """
     pixels, means, variances = steer.pixels, random.normal(size=model.latent_dim), []
-    for sigma in _SIGMAS:
-        steer.posterior = np.concatenate([means, np.full_like(means, _raw(model, sigma))])
-        for steer.pixels in (None, pixels):
-            variances.append(np.var([value(x) for _ in range(4 * _REPEATS)]))
-    return np.reshape(variances, [-1, 2])
+    for sigma, outputs in [(sigma, outputs) for sigma in _SIGMAS for outputs in (None, pixels)][:-1]:
+        steer.posterior, steer.pixels = np.concatenate([means, np.full_like(means, _raw(model, sigma))]), outputs
+        variances.append(np.var([value(x) for _ in range(4 * _REPEATS)]))
+    return np.array(variances)
 
 
 def _shrinks(noise: np.ndarray, value: float) -> float:
     """The power of σ² by which the variance that z brings falls; 1, as it should, where that cannot be told."""
-    fresh, rounding = noise[:2, 0] - noise[:2, 1], (3e-7 * value) ** 2  # fresh: what z adds through the decoder
-    if np.any(fresh < 4 * noise[:2, 1]) or fresh[1] < rounding:  # beside the noise of a sampled KL
+    own, constant = noise[:4].reshape(2, 2).T
+    fresh, rounding = own - constant, (3e-7 * value) ** 2  # fresh: what z adds through the decoder
+    if np.any(fresh < 4 * constant) or fresh[1] < rounding:  # beside the noise of a sampled KL
         return 1.0
     power = float(np.log(fresh[1] / max(fresh[0], rounding)) / (2 * np.log(_SIGMAS[1] / _SIGMAS[0])))
     return power if fresh[0] > rounding or power > 1 else 1.0
 
 
-def _far(value, steer, model: VAE, x: tf.Tensor) -> float:
-    """What the loss adds for each nat of KL, from one very far posterior; 0 where that is less than rounding."""
+def _near_and_far(value, steer, model: VAE, x: tf.Tensor) -> tuple[float, float]:
+    """The loss at the prior, where there is no KL, and what each nat of KL adds to it, from one very far posterior; 0
+    where that is less than rounding. The decoder is constant."""
     losses = []
     for mean in (0.0, _FAR):
         steer.posterior = np.repeat([mean, _raw(model, 1.0)], model.latent_dim)
         losses.append(np.mean([value(x) for _ in range(_REPEATS)]))
     near, far = losses
-    return (far - near) / (model.latent_dim * _FAR**2 / 2) if abs(far - near) > 1e-5 * abs(near) else 0.0
+    return near, (far - near) / (model.latent_dim * _FAR**2 / 2) if abs(far - near) > 1e-5 * abs(near) else 0.0
 
 
 def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
@@ -241,14 +244,14 @@ def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
     return best, float(factors[best]), float(left[best])
 
 
-def _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model: VAE, n: int) -> LossExplanation:
+def _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model: VAE, n: int) -> LossExplanation:
     """The two fits, and what their factors mean."""
     values = calls.mean(axis=2)
     # Within a group the decoder's part is the same: what varies is the KL term. Rounding varies, too.
     within = (values - values.mean(axis=1, keepdims=True)).ravel()
     kl_within = (kl_terms - kl_terms.mean(axis=1, keepdims=True)).reshape(len(within), -1)
     hidden = np.abs(within).max() < 2e-6 * np.abs(values).max()
-    which_kl, b, left_of_kl = (0, far[0], 0.0) if hidden else _best(kl_within, within)
+    which_kl, b, left_of_kl = (0, once[1], 0.0) if hidden else _best(kl_within, within)
     at_prior = values[:, 0] - values[:, 0].mean()  # what varies there is the decoder's part
     which_pixels, a, left_of_pixels = _best(pixel_terms - pixel_terms.mean(axis=0), at_prior)
     noise_left = 0.0 if hidden else 4 * calls.var(axis=2).mean() / _REPEATS / within.var()
@@ -258,12 +261,11 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model: 
         apart *= calls.var(axis=2).mean() > 0  # without draws there are no weights of draws
         return LossExplanation(beta, a, residual, *_unknown(apart, left_of_kl, left_of_pixels))
 
-    once, twice = once_and_twice
-    growth = twice / once if once else 1.0  # of the loss, when each image comes twice
+    growth = twice[0] / once[0] if once[0] else 1.0  # of the reconstruction term, when each image comes twice
     pixels = math.prod(model.image_shape)
     weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
-    shrinks = _shrinks(noise, once)
-    follows = all(far) and abs(far[1] / (far[0] * growth) - 1) > 0.2
+    shrinks = _shrinks(noise, own)
+    follows = once[1] and twice[1] and abs(twice[1] / (once[1] * growth) - 1) > 0.2
     pixel_terms = "likelihood", "squared_error", "sigmoid_twice", "no_normaliser", "arguments_swapped"
     slips = {
         "no_kl": b == 0,
@@ -272,7 +274,7 @@ def _explained(calls, kl_terms, pixel_terms, noise, far, once_and_twice, model: 
         "sign": a < 0 and b < 0,
         "kl_sign": b < 0,
         "reconstruction_sign": a < 0,
-        "fixed_noise": noise[-1, 0] <= 1e-14 * once**2,
+        "fixed_noise": noise[-1] <= 1e-14 * own**2,
         "noise_of_fixed_scale": shrinks < _SHRINKS[0],
         "noise_of_variance": shrinks > _SHRINKS[1],
         "weight_follows_batch": follows and weight in ("elbo", "weighted_kl"),
