@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 2. A first variational autoencoder in code
 #
-# **A network that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The gap that remains is mostly blur, and the blur has a reason.
+# **A network that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The pictures stay blurred, and the blur has a reason.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -607,7 +607,7 @@ plt.show()
 # %% [markdown]
 # Look for the mistakes: most of them mix digits whose clusters touch in the scatter below. And look at the edges: reconstructions are soft. The decoder returns a *probability* for each pixel, and where two numbers cannot say which of many strokes it was, the honest answer is in between.
 #
-# On the book's web page you can put a digit of your own through a VAE. Draw one: you see the cloud that the encoder answers with, what the decoder makes of it, and the two terms of the bound in nats. (The networks are those of S4, from [page 22](22_second_recipe.ipynb).) Then draw something that is no digit. Which of the two terms notices?
+# On the book's web page you can put a digit of your own through a VAE. Draw one: you see the cloud that the encoder answers with, what the decoder makes of it, and the two terms of the bound in nats. (It is another network than the one above, from [the page on a second recipe](22_second_recipe.ipynb), so its plane looks different.) Then draw something that is no digit, and see which of the two terms notices.
 #
 # <div class="latent-explorer"><em>(Here stands a pad to draw a digit on, where the page may run JavaScript. The strips above show test digits and what comes back.)</em></div>
 #
@@ -690,7 +690,7 @@ vh.check("the third rung: their mean", mean, rung, atol=0.05)
 # %% [markdown]
 # **Seeds differ by almost a nat.** With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. One run that beats one run of another recipe proves little.
 #
-# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here. You can know: for a latent plane $\log p_\theta(x)$ can be computed on a grid ([chapter 3](03_conv_vae.ipynb) does it).
+# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here: in a plane $\log p_\theta(x)$ can be computed on a grid ([chapter 3](03_conv_vae.ipynb) does it).
 
 # %%
 some = x_test[:250]
@@ -716,9 +716,9 @@ for run in stored:
     )
 
 # %% [markdown]
-# The difference between $\log p_\theta(x)$ and the ELBO is the KL divergence from the encoder's Gaussian to the true posterior ([chapter 1](01_theory.ipynb)). The true posteriors are not Gaussians with uncorrelated coordinates, and one encoder has to serve all images.
+# The difference between $\log p_\theta(x)$ and the ELBO is the KL divergence from the encoder's Gaussian to the true posterior ([chapter 1](01_theory.ipynb)). Two things can open it: no Gaussian with uncorrelated coordinates is the true posterior, and one encoder has to serve all images. In chapter 3's network nearly all of it is the second.
 #
-# **The ceiling is not zero.** Grey levels are not coin flips. Even a decoder that names each pixel's grey level exactly scores $x \log x + (1 - x)\log(1 - x)$, which is below zero for every grey pixel. That is the price announced in section 2.1: part of the loss is a constant that no model can remove. The bound is a log-likelihood of the coins, not of the grey levels; [the page on grey levels](17_grey_levels.ipynb) has a likelihood made for them.
+# **The ceiling is not zero.** Grey levels are not coin flips. Even a decoder that names each pixel's grey level exactly scores $x \log x + (1 - x)\log(1 - x)$, which is below zero for every grey pixel. That is the price announced in section 2.1: part of the loss is a constant that no model can remove. So all figures here speak of coins, not of grey levels; [the page on grey levels](17_grey_levels.ipynb) has a likelihood made for them.
 
 # %%
 from scipy.special import xlogy
@@ -1048,7 +1048,7 @@ vh.check("exercise 2: the KL term, in nats", by_code, 1.0677, atol=1e-4)
 # <details>
 # <summary>Solution</summary>
 #
-# The noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The checks of (2.4) and (2.5) pass, because neither calls `reparameterise`. So does that of the fair coins: an untrained decoder returns logits near 0 for any $z$. The check of the draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
+# The noise has standard deviation $e^{\log\sigma^2}$, while the KL term believes in $e^{\frac12\log\sigma^2}$. The sum need not be a bound, because the KL term belongs to a distribution that nobody samples. The checks of the log-likelihood (2.4) and of the KL formula (2.5) pass, because neither calls `reparameterise`. So does that of the fair coins: an untrained decoder returns logits near 0 for any $z$. The check of the draws fails at once. Without that one you would have to wait for the comparison with `fit` in section 2.7.
 #
 # </details>
 

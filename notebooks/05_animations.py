@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 5. Animations
 #
-# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, both at the same time. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
+# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, and the two overlap. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
 #
 # A table says what a model is worth after training. A film shows how it got there.
 
@@ -259,7 +259,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: by batch 100 both have happened to a good part, and together.
+# The first story that comes to mind is "first the heap is pulled in, then the classes come apart". The numbers say otherwise: the pull is ahead, but the two overlap. By batch 100 most of the pull is done, and a good part of the sorting.
 #
 # Nor is the pull what the bound mainly gains from. From the first frame to the last $\tfrac12\lVert\mu\rVert^2$ falls by about 34 nats, and the bound rises by some ten times as much. Most of that can be had without any latent variable. Below the dashed line the decoder can gain by learning what all digits share, a dark rim and a bright middle. What lies above it needs $z$.
 #
@@ -964,7 +964,7 @@ vh.report_page(started)
 # ## In this chapter you have seen
 #
 # - a callback in ten lines, and why it collects first and paints later;
-# - an epoch of training as three films in one, and when its classes come apart: together with the pull to the origin;
+# - an epoch of training as three films in one, and when its classes come apart: while they are still pulled to the origin;
 # - that a straight path through many dimensions leaves the shell where the prior has its mass, and that its blurred pictures come mostly from the shorter $z$;
 # - that keeping the noise turns a noisy difference into a quiet derivative;
 # - what a film costs as GIF, PNG and MP4, in milliseconds and in bytes.

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 6. Case studies: two published VAEs, mended
 #
-# **One activation in the wrong place costs 34 nats. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser loses 21 nats in its first epoch.** Other suspects cost nothing. You find out which is which by changing one thing at a time.
+# **A ReLU on both outputs of the encoder costs 34 nats. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser loses 21 nats in its first epoch.** Other suspects cost nothing. You find out which is which by changing one thing at a time.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -68,7 +68,7 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# In the picture, dropout and the ReLU are measured after eight epochs, the loss a pixel after the first.
+# In the picture, dropout and the ReLU are measured after eight epochs, the loss a pixel after the first; one training each.
 #
 # Two published write-ups of the VAE differ from the model of [chapter 2](02_mlp_vae.ipynb) in small ways. One (system S2 of this book) adds dropout, separate output layers and a ReLU. The other (S3) is written in functional Keras and prints its loss on another scale.
 #
@@ -159,7 +159,7 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# Each square is a weight: one layer with four outputs, and where the two heads cut it. Two heads make the code easier to read, and the network no more powerful. One trace remains: Keras draws the first weights from a range that here differs by less than half a percent.
+# Each square is a weight: one layer with four outputs, and where the two heads cut it. Two heads make the program easier to read; the network can do no more than before. One trace remains: Keras draws the first weights from a range that here differs by less than half a percent.
 #
 # ## 6.2 A ReLU where none belongs
 #
@@ -200,7 +200,7 @@ bar = COSTS["ReLU on heads"]
 vh.check("the bar of the first picture", cost_of_relu, bar, atol=8)
 
 # %% [markdown]
-# One argument in each head, and most of what eight epochs taught is gone: the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
+# One argument in each head (which of the two costs it, this run cannot tell), and most of what eight epochs taught is gone: the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
 #
 # **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. With ReLU heads one of the two means is stuck at zero for nearly every image of this run; so the lower panel shows the other one, with the digits in rows.
 
@@ -291,7 +291,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The latent number whose mean is stuck is not idle. It writes with *width*: in this run the clouds of the threes are some three times as wide there as those of the sevens, so a $z$ far out hints at a three. Width is a poor pen. It costs about a nat, and a $z$ near 0 says little.
+# The latent number whose mean is stuck is not idle. It writes with *width*: in this run the clouds of one digit, the three, are some three times as wide there as those of another, the seven, so a $z$ far out hints at a three. Width is a poor pen. It costs about a nat, and a $z$ near 0 says little.
 
 # %% tags=["check"]
 of_digits = [
@@ -465,7 +465,7 @@ vh.plot_images(pairs.reshape(-1, 28, 28, 1), columns=8)
 plt.show()
 
 # %% [markdown]
-# Several come back as another digit: every four as a nine, the two and both fives as something between eight, three and nine.
+# Several come back as another digit: both fours and one five as a nine; the two, the other five and the six as blots like an eight or a three.
 #
 # ## 6.4 Functional Keras networks
 #
@@ -506,7 +506,7 @@ rows = [
 vh.table(["layer", "outputs", "weights"], rows)
 
 # %% [markdown]
-# Names matter here: the write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
+# The write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
 #
 # The write-up adds its loss to the finished model with `add_loss`. That worked in Keras 2. Keras 3 takes it inside a layer's `call` only, and refuses it on a finished model. A model with its own `train_step`, such as `vh.VAE`, needs no such thing.
 
@@ -680,13 +680,13 @@ bar = COSTS["loss a pixel,\nRMSprop"]
 vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 
 # %% [markdown]
-# The first row and the third are the same training, but for rounding, each measured with draws of its own. Adam's two rows differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
+# The first row and the third are the same training, but for rounding, each measured with draws of its own. Adam's two rows differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. How much of RMSprop's loss is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
 #
 # > **Note.** This page trained S3 with a loss in nats an image. The published figure was made with an older Keras, which this page has not run. So do not conclude that the write-up lost these nats.
 #
 # ## 6.7 One ranking
 #
-# Three systems on the same grey levels: which one is best? S0 is the model of [chapter 2](02_mlp_vae.ipynb). The networks, the optimisers and the minibatches differ, but the bound and the test images are the same. Here are the stored runs, three seeds each, 50 epochs. The exact $\log p_\theta(x)$ comes from a grid over the latent plane ([chapter 3](03_conv_vae.ipynb)). In the table ± is a 95% interval (Student's $t$, for the difference Welch's).
+# Three systems on the same grey levels: which one is best? S0 is the model of [chapter 2](02_mlp_vae.ipynb). The networks, the optimisers and the minibatches differ, but the bound and the test images are the same. Here are the stored runs, three seeds each, 50 epochs. The exact $\log p_\theta(x)$ comes from a grid over the latent plane ([chapter 3](03_conv_vae.ipynb)); "500 draws" is the estimate of section 2.8, with $z$ from the encoder, and too low on average. In the table ± is a 95% interval (Student's $t$, for the difference Welch's).
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Dots for three seeds of S0, S2 and S3, for the ELBO and for the exact log p of x. By the ELBO, S2 lies about a nat to the right of S0; by log p of x, S0 lies about a nat to the right of S2. S3 is five to six nats behind in both."}}
 ranked = {
@@ -812,7 +812,7 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# With $\sigma = 1$ the means are $\pm 4$, and the KL term is $\frac12 \cdot 16 = 8$ nats: (6.1) with equality. With $\sigma = \frac14$ they are $\pm 1$, and it is $\frac12(1 + \frac1{16} - 1 + 2\log 4) = 1.4175$ nats. A ReLU on $\mu$: with $\sigma = 1$ the means lie at 0 and 8, for 0 and 32 nats, 16 on average in place of 8. With $\sigma = \frac14$ they lie at 0 and 2, for 0.9175 and 2.9175 nats: 1.9175 on average, only half a nat more. It is the ReLU on $\log\sigma^2$ that is expensive.
+# With $\sigma = 1$ the means are $\pm 4$, and the KL term is $\frac12 \cdot 16 = 8$ nats: (6.1) with equality. With $\sigma = \frac14$ they are $\pm 1$, and it is $\frac12(1 + \frac1{16} - 1 + 2\log 4) = 1.4175$ nats. A ReLU on $\mu$: with $\sigma = 1$ the means lie at 0 and 8, for 0 and 32 nats, 16 on average in place of 8. With $\sigma = \frac14$ they lie at 0 and 2, for 0.9175 and 2.9175 nats: 1.9175 on average, only half a nat more. In this example it is the ReLU on $\log\sigma^2$ that is expensive.
 #
 # </details>
 

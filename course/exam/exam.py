@@ -99,7 +99,9 @@ def page(letter: str, questions: list[Question], seed: str | None = None) -> str
             "is computed rightly from it gets full points.</p>"
         )
     else:
-        top = f'<p class="name">Name: {"_" * 34}&emsp;Number: {"_" * 16}</p><p>{RULES}</p>{top}'
+        fields = ({"Course": 32, "Date": 18}, {"Name": 34, "Number": 16})
+        lines = ("&emsp;".join(f"{what}: {'_' * room}" for what, room in line.items()) for line in fields)
+        top = "".join(f'<p class="name">{line}</p>' for line in lines) + f"<p>{RULES}</p>{top}"
     body = "".join(shown_question(number, question, key) for number, question in enumerate(questions, 1))
     head = f'<meta charset="utf-8"><title>{name}</title><style>/* style */</style>'
     title = "<h1>Examination: the variational autoencoder</h1>"
