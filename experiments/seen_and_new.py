@@ -1,22 +1,21 @@
-"""What S0 loses on images that it was not trained on: of log p(x), and as a wider gap below it; for the page on next steps.
+"""What S0 loses on images that it was not trained on: of log p(x), and as a wider gap below it.
 
     python experiments/seen_and_new.py            # whatever is missing in experiments/results: an hour or so
     python experiments/seen_and_new.py --seed 0
 
-S0 is trained as for the scoreboard, once for each version of the data and seed. All test images are measured, and as
-many training images drawn at random: the sets' first thousands are no fair sample, and log p(x) differs by tens of nats
-from image to image. The result is `seen-VERSION-seedN.json`.
+For the page on next steps. S0 is trained as for the scoreboard, once for each version of the data and seed. All test
+images are measured, and as many training images drawn at random: the sets' first thousands are no fair sample, and
+log p(x) differs by tens of nats from image to image. The result is `seen-VERSION-seedN.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import vae_helpers as vh  # before Keras and TensorFlow: it silences their start-up lines
-
 import numpy as np
 from run import RESULTS, RUNS, SEEDS, held_out, provenance, write
 
+import vae_helpers as vh
 from vae_helpers.data import BINARIZATIONS
 
 
