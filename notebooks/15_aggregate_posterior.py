@@ -85,7 +85,7 @@ plt.show()
 #
 # the **aggregate posterior** (the name is from [Makhzani et al. 2015](../book/bibliography.md)). For a data set of $N$ images it is a mixture of $N$ bells with equal weights.
 #
-# It matters for this reason. The decoder is trained on codes from $q_\phi(z)$. A new image is decoded from a draw of the *prior* $p(z)$. If the two differ, the decoder is asked about places that it has hardly seen.
+# It matters for this reason. The decoder is trained on codes from $q_\phi(z)$. A new image is decoded from a draw of the *prior* $p(z)$. Where $p(z)$ is large and $q_\phi(z)$ small, the decoder is asked about places that it has hardly seen.
 #
 # ## 15.2 The average KL term, split in two
 #
@@ -182,7 +182,7 @@ vh.check(
 #
 # A code cannot do more than name its image. For the five bells the ceiling is $\log 5 \approx 1.609$ nats. They overlap a little, so their 1.252 stay below.
 #
-# **Distance.** $\mathrm{KL}(q_\phi(z) \Vert p(z))$ is what you want small if draws from the prior are to look like data.
+# **Distance.** $\mathrm{KL}(q_\phi(z) \Vert p(z))$ is zero only if the codes fill the prior, neither more nor less.
 #
 # Trade one against the other: multiply all five $\sigma$ by one factor.
 
@@ -286,7 +286,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So even a perfect VAE has a KL term above zero: all of it is information.
+# So where the encoder is exact and the codes fill the prior, the KL term need not be zero: all of it is information.
 #
 # ## 15.5 Measured in two networks
 #
@@ -569,13 +569,13 @@ vh.check("exercise 3", solved_information(1.0), 0.3368, atol=5e-5)
 vh.check("its ceiling", solved_information(8.0), math.log(2), atol=1e-9)
 
 # %% [markdown] tags=["exercise"]
-# **4. Where does the distance come from?** (20 min, open) Take `codes["dense, J = 20"]` and apply `both_parts` to the first 1,000, 3,000 and all 10,000 images. How does each part change, and what would you expect of a million images?
+# **4. Where does the distance come from?** (20 min, open) Take `codes["dense, J = 20"]` and apply `both_parts` to the first 1,000, 3,000 and all 10,000 images. How does each part change, and how long can that go on?
 
 # %% [markdown] tags=["solution"]
 # <details>
 # <summary>Solution</summary>
 #
-# The information stays within 0.2 nats of its ceiling, $\log N$, and rises with it. The average KL hardly changes, so the distance falls by nearly as much as the information rises. That goes on as long as each code can name its image. A million images allow 13.8 nats. But the bells have room for only so many images, so the information must level off at last, at a value which 10,000 images cannot show.
+# The information stays within 0.2 nats of its ceiling, $\log N$, and rises with it. The average KL hardly changes, so the distance falls by nearly as much as the information rises. That goes on as long as each code can name its image, and the information can never exceed the average KL. Where it levels off, 10,000 images cannot show.
 #
 # </details>
 
