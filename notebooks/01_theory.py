@@ -1442,7 +1442,7 @@ vh.check("the bound is below it", elbo_found, log_p_found, relation="<")
 vh.check("by less than 0.02 nats", elbo_found, log_p_found, atol=0.02)
 
 # %% [markdown]
-# It explains the images as well as the decoder that made them, and its bound is nearly tight. Single estimates, each with other images and other noise, lie on both sides of the line: only their *mean* is a lower bound. With a linear decoder you can ask for more, since the best likelihood has a closed form, and the algorithm ends within 0.01 nats of it ([the linear VAE](12_linear_vae.ipynb)).
+# It explains the images as well as the decoder that made them, and its bound is nearly tight. Single estimates, each with other images and other noise, lie on both sides of the line: only their *mean* is a lower bound. With a linear decoder you can ask for more, since the best likelihood has a closed form, and the algorithm ends within 0.001 nats a data point of it ([the linear VAE](12_linear_vae.ipynb)).
 
 # %% [markdown]
 # ## 1.7 Decoders: what the reconstruction term really is

@@ -17,7 +17,7 @@
 #
 # This page adds the exact case to [chapter 1](01_theory.ipynb): one model in which the posterior, the bound, its gap and the best possible fit are all formulas.
 #
-# **In probabilistic PCA, the VAE with a linear decoder, the best diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing once the latent axes are rotated. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.001 nats, and the rotation without a gap.
+# **In probabilistic PCA, the VAE with a linear decoder, the best diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing once the latent axes are rotated. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.001 nats a data point, and the rotation without a gap.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -32,7 +32,7 @@ if "google.colab" in sys.modules and not os.path.exists("../vae_helpers"):
     subprocess.run(["bash", "-ec", fetch], check=True)
     os.chdir("vae-book/notebooks")
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior; the small upright ellipse of the best diagonal q, far shorter than the posterior along its long direction and slightly outside it across; and the larger upright ellipse of the swapped KL, as wide and as high as the posterior. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels in the plane of the two latent codes, ellipses at one standard deviation. Left: the tilted posterior; the small upright ellipse of the best diagonal q, far shorter than the posterior along its long direction and somewhat outside it across; and the larger upright ellipse of the swapped KL, as wide and as high as the posterior. Right: after rotating the latent axes the posterior is upright and the best diagonal q coincides with it."}}
 import vae_helpers as vh
 
 import math
@@ -113,7 +113,7 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Left: the best diagonal $q$ cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and a little too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
+# Left: the best diagonal $q$ cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and somewhat too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
 #
 # **What you will be able to do**
 #
@@ -121,7 +121,7 @@ plt.show()
 # - say which diagonal $q$ is best, what it loses, and when it loses nothing;
 # - judge a training run of a VAE against an optimum that is known.
 #
-# **What it needs.** [Chapter 1](01_theory.ipynb) up to its algorithm; for the case of many dimensions the trace, determinant, inverse and eigenvectors of a matrix. Half an hour to read; it runs in a quarter of a minute and needs no data.
+# **What it needs.** [Chapter 1](01_theory.ipynb) up to section 1.6; for the case of many dimensions the trace, determinant, inverse and eigenvectors of a matrix. Half an hour to read; it runs in a quarter of a minute and needs no data.
 #
 # Three things from chapter 1 are used throughout. The *evidence lower bound* (ELBO) is $\mathcal{L} = \mathbb{E}_q[\log p_\theta(x, z) - \log q(z)]$, and $\log p_\theta(x) = \mathrm{KL}(q \Vert p_\theta(z \mid x)) + \mathcal{L}$, its (1.6) and (1.5): the *gap* is a KL divergence. And $\mathcal{L} = -\mathrm{KL}(q \Vert p(z)) + \mathbb{E}_q[\log p_\theta(x \mid z)]$, its (1.7). Everything is in nats.
 
@@ -619,7 +619,7 @@ vh.check(
 # %% [markdown]
 # **When does the gap vanish?** It is a KL divergence: zero only if the diagonal $q$ *is* the posterior, that is, if $P$ is diagonal. By (12.4) this means that the columns of $W$ are orthogonal. (So we have also proved Hadamard's inequality, $\det P \le \prod_j P_{jj}$ for every positive definite matrix $P$, with equality exactly when it is diagonal.)
 #
-# **Along no axis is the best diagonal $q$ wider than the posterior.** Its variances $1/P_{jj}$ are the *conditional* variances of the posterior, with the other entries of $z$ held fixed. The marginal variances, $(P^{-1})_{jj}$, are never smaller: they add the variance of the conditional mean. The orange ellipse on top of the page shows the other choice. The *swapped* divergence $\mathrm{KL}(p \Vert q)$ asks for a $q$ as wide and as high as the posterior (exercise 3).
+# **In no coordinate $z_j$ has the best diagonal $q$ a larger variance than the posterior.** Its variances $1/P_{jj}$ are the *conditional* variances of the posterior, with the other entries of $z$ held fixed. The marginal variances, $(P^{-1})_{jj}$, are never smaller: they add the variance of the conditional mean. The orange ellipse on top of the page shows the other choice. The *swapped* divergence $\mathrm{KL}(p \Vert q)$ asks for a $q$ as wide and as high as the posterior (exercise 3).
 #
 # **Now make it vanish.** Rotate the latent space: replace $W$ by $W R$ with an orthogonal matrix $R$. By (12.2) nothing changes for the data, because $W R R^\top W^\top = W W^\top$. Choose the eigenvectors of $W^\top W$ as the columns of $R$; then $(WR)^\top W R$ is diagonal.
 
@@ -912,7 +912,7 @@ vh.check(
 # | Question | Published | On this page |
 # |---|---|---|
 # | gap of the best diagonal $q$ | not in Kingma & Welling 2013 | 0.350 nats by (12.10); zero after a rotation |
-# | does AEVB reach the maximum of the likelihood? | the maximum of the ELBO is that of the likelihood ([Lucas et al. 2019](../book/bibliography.md)) | to within 0.001 nats |
+# | does AEVB reach the maximum of the likelihood? | the maximum of the ELBO is that of the likelihood ([Lucas et al. 2019](../book/bibliography.md)) | to within 0.001 nats a data point |
 
 # %% tags=["check"]
 vh.check(
@@ -1039,7 +1039,7 @@ vh.check(
 # \mathrm{Cov}(\log p_\theta(x \mid z), \Delta) > -\frac{1}{2} \mathrm{Var}(\Delta) .
 # $$
 #
-# At the exact posterior, if it is diagonal, $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one. The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another. Five are too close to call. Of the other 55, B is quieter for 45.
+# At the exact posterior, if it is diagonal, $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one. The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another. In five the two variances are too close to call. Of the other 55, B is quieter for 45.
 #
 # </details>
 

@@ -17,7 +17,7 @@
 #
 # This page adds to the reparameterisation trick of [chapter 1](01_theory.ipynb): for which distributions a differentiable function $g$ turns fixed noise into the sample, $z = g_\phi(\varepsilon)$.
 #
-# **Many continuous distributions can be written as $g_\phi(\varepsilon)$: by an inverted CDF, by shifting and stretching, or by putting simpler ones together.** For the gamma with a learned shape, and for all that is built on it, no $g$ can be written down, and **the derivative of the sample exists all the same**. A discrete sample jumps: its derivative says nothing.
+# **Many continuous distributions can be written as $g_\phi(\varepsilon)$: by an inverted CDF, by shifting and stretching, or by putting simpler ones together.** For the gamma with a learned shape, and most of what is built on it, no elementary $g$ is known, and **the derivative of the sample exists all the same**. A discrete sample jumps: its derivative says nothing.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -101,7 +101,7 @@ plt.show()
 #
 # - choose a $g$ for a given distribution from three families, and test samples and gradient;
 # - differentiate a sample for which no $g$ can be written down;
-# - say for which distributions no gradient flows.
+# - say why no gradient flows through a discrete sample.
 #
 # **What it needs.** The reparameterisation trick in [chapter 1](01_theory.ipynb): if $z = g_\phi(\varepsilon)$ has the density $q_\phi$ and $f(g_\phi(\varepsilon))$ is continuous in $\phi$ (the other conditions stand there), then $\nabla_\phi \mathbb{E}_{q_\phi}[f(z)] = \mathbb{E}[\nabla_\phi f(g_\phi(\varepsilon))]$: its (1.13), before the chain rule. *The paper* is [Kingma & Welling 2013](../book/bibliography.md). Twenty minutes to read; it runs in a quarter of a minute and needs no data.
 #
@@ -109,7 +109,7 @@ plt.show()
 #
 # The paper (section 2.4) lists three families. Each follows here with the complete list, a test of the samples, and a test of the gradient for one member.
 #
-# **The samples.** The **Kolmogorov–Smirnov test** compares the share of samples below each $z$ with the target's cumulative distribution function (CDF) $F(z)$. It returns a **p-value**: the probability that a correct sample would differ at least as much. If the sample is right, the p-value is uniform between 0 and 1; if it is wrong, it falls towards 0 as the sample grows. We ask for more than 0.01, so with another seed each test fails a correct sample one time in a hundred. Each test also checks its own sharpness: the same sample, stretched by a quarter, must fail.
+# **The samples.** The **Kolmogorov–Smirnov test** compares the share of samples below each $z$ with the target's cumulative distribution function (CDF) $F(z)$. It returns a **p-value**: the probability that a correct sample would differ at least as much. If the sample is right, the p-value is uniform between 0 and 1; if it is wrong, it falls towards 0 as the sample grows. We ask for more than 0.01, so with another seed each test fails a correct sample one time in a hundred. In sections 13.2 to 13.4 each test also checks its own sharpness: the same sample, stretched by a quarter, must fail.
 #
 # **The gradient.** Three numbers must agree: the gradient by automatic differentiation through $g$, a finite difference *with the same noise*, and the exact value up to sampling error (four standard errors).
 
@@ -478,7 +478,7 @@ vh.check(
 # %% [markdown]
 # ## 13.5 When no g can be written down: implicit gradients
 #
-# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared, F and Student's t** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) observed that **you do not need $F^{-1}$, only the derivatives of $F$**. They call it *implicit reparameterisation*.
+# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared and F** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) observed that **you do not need $F^{-1}$, only the derivatives of $F$**. They call it *implicit reparameterisation*.
 #
 # *Derivation.* Look at the first picture again: the height $u$ stays, the curve moves. Let $z(\phi)$ be the solution of $F(z; \phi) = u$ for a fixed $u$. Differentiate both sides in $\phi$. The right side is constant:
 #
@@ -586,7 +586,7 @@ print("gradients stop at:     ", ", ".join(stops))
 #
 # | Question | Published | On this page |
 # |---|---|---|
-# | do the samples of the three families pass? | listed in section 2.4 of the paper: ten, seven and six | all do; the Erlang in the third family, not in the first |
+# | do the samples of the three families pass? | listed in section 2.4 of the paper: ten, seven and six | all do, those built on the gamma for whole shapes; the Erlang in the third family, not in the first |
 # | is the gradient right, for one member of each? | stated there for any such $g$ | equal to a finite difference, exact within 4 standard errors |
 # | is TFP's derivative of gamma samples (13.2)? | [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) | yes, for 2,000 samples |
 #

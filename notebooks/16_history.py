@@ -15,9 +15,9 @@
 # %% [markdown]
 # # 16. Where the VAE comes from, and what stands beside it
 #
-# **Its parts were there before: an encoder beside a generator in wake-sleep, minibatches in stochastic variational inference, the exact linear case in probabilistic PCA. What the VAE added is to train both networks on one bound, by one gradient that runs through the sample.**
+# **Its parts were there before: an encoder beside a generator in wake-sleep, minibatches in stochastic variational inference, the exact linear case in probabilistic PCA. What the VAE added is the gradient: it runs through the sample, and trains both networks on one bound.**
 #
-# This page adds the history that [chapter 1](01_theory.ipynb) leaves out. Where a neighbour can be computed, it is.
+# This page adds the history that [chapter 1](01_theory.ipynb) leaves out. Three neighbours are computed: the swapped KL, PCA and denoising.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -46,7 +46,7 @@ started = time.monotonic()
 vh.use_book_style()
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Dot matrix: ten methods from 1989 to 2014, one a row, against five properties. One objective: all but wake-sleep. A code in one pass: all but sparse coding, stochastic variational inference and generative stochastic networks. The code is a distribution: wake-sleep, probabilistic PCA, stochastic variational inference and the VAE. A new image in one pass: the same four. A decoder that is not linear: wake-sleep, denoising and contractive autoencoders, generative stochastic networks and the VAE. Only the VAE's row, in orange, has all five dots."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Dot matrix: ten methods from 1989 to 2014, one a row, against five properties. One objective: all but wake-sleep. A code in one pass: all but sparse coding, stochastic variational inference and generative stochastic networks. The code is a distribution: wake-sleep, probabilistic PCA, stochastic variational inference and the VAE. A new image in one pass: the same four. A decoder that is not linear: wake-sleep, denoising and contractive autoencoders, stochastic variational inference, generative stochastic networks and the VAE. Only the VAE's row, in orange, has all five dots."}}
 properties = [
     "one\nobjec-\ntive",
     "code:\nin one\npass",
@@ -62,7 +62,7 @@ methods = {
     "2008  PSD": "xx...",
     "2008  denoising autoencoder": "xx..x",
     "2011  contractive autoencoder": "xx..x",
-    "2013  SVI": "x.xx.",
+    "2013  SVI": "x.xxx",
     "2013  VAE": "xxxxx",
     "2014  GSN": "x...x",
 }
@@ -177,11 +177,11 @@ ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Two standard deviations of each. The VAE's $q$ is too narrow. The sleep phase's $q$ has the right variances but no tilt, so it spends mass where the posterior has little.
+# Two standard deviations of each. The VAE's $q$ is too narrow in each coordinate. The sleep phase's $q$ has the right variances but no tilt, so it spends mass where the posterior has little.
 #
 # ## 16.2 Minibatches, without an encoder
 #
-# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) brought minibatches to variational Bayes, with the same factor $N/M$. It is built for *conjugate* models: each unknown, given all others, has a distribution of a known family, such as a Gaussian, and the expectations of the bound have closed forms. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
+# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) trains variational Bayes on minibatches, with the same factor $N/M$. It is built for *conjugate* models: each unknown, given all others, has a distribution of the same exponential family as its prior, and the expectations of the bound have closed forms. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
 #
 # ## 16.3 The linear case: probabilistic PCA, PCA, linear autoencoders
 #
@@ -212,13 +212,13 @@ vh.check(
 # %% [markdown]
 # ## 16.4 Sparse codes
 #
-# **Sparse autoencoders** ask for codes in which most entries are zero, by a penalty on the code ([Ranzato et al. 2006](../book/bibliography.md)); *sparse coding* ([Olshausen & Field 1996](../book/bibliography.md)) infers such a code by optimisation for each image. The penalty plays the part of $-\log p(z)$, for a prior with a peak at zero. But the code is a single point: the entropy of $q$ is missing, so there is no bound on $\log p(x)$, and the weight of the penalty must be tuned.
+# **Sparse autoencoders** ask for codes in which most entries are zero, by a penalty on the code or by a nonlinearity that makes it sparse ([Ranzato et al. 2006](../book/bibliography.md)); *sparse coding* ([Olshausen & Field 1996](../book/bibliography.md)) infers such a code by optimisation for each image. The penalty plays the part of $-\log p(z)$, for a prior with a peak at zero. But the code is a single point: the entropy of $q$ is missing, so there is no bound on $\log p(x)$, and the weight of the penalty must be tuned.
 #
 # **Predictive sparse decomposition** (PSD; [Kavukcuoglu, Ranzato & LeCun 2008](../book/bibliography.md)) trains an encoder to *predict* the optimal sparse code. This is amortised inference, as in the VAE and with the same gain in speed. It predicts a point, with a squared error, not a distribution.
 #
 # ## 16.5 Noise on the image: denoising and contractive autoencoders
 #
-# **Denoising autoencoders** ([Vincent et al. 2008](../book/bibliography.md), [2010](../book/bibliography.md)) corrupt the input and reconstruct the clean image. Noise enters at the *data*, in the VAE at the *code*. What such a network learns is not a density but the slope of its logarithm. For Gaussian noise of variance $\tau^2$ the best reconstruction, in squared error, is
+# **Denoising autoencoders** ([Vincent et al. 2008](../book/bibliography.md), [2010](../book/bibliography.md)) corrupt the input and reconstruct the clean image. Noise enters at the *data*, in the VAE at the *code*. With Gaussian noise and a squared error, the best denoiser gives not a density but the slope of its logarithm. For noise of variance $\tau^2$ the best reconstruction is
 #
 # $$
 # \mathbb{E}[x \mid \tilde x] = \tilde x + \tau^2 \nabla \log p(\tilde x) , \tag{16.1}
@@ -230,7 +230,7 @@ vh.check(
 #
 # Below, the data lie on a ring. Each arrow goes from a noisy point to its best reconstruction; blue is the density of noisy data.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "A ring of 60 points, the data, in a plane, with dark contour-like shading where noisy data are dense. Arrows on a grid show where the best denoiser moves a noisy point: outside the ring they point inwards, inside they point outwards, and all of them end near the ring. The farther from the ring, the longer the arrow."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "A ring of 60 points, the data, in a plane, with dark contour-like shading where noisy data are dense. Arrows on a grid show where the best denoiser moves a noisy point: outside the ring they point inwards, well inside they point outwards, and they end on the ring or a little inside it. The farther from the ring, the longer the arrow."}}
 angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
 ring = 1.5 * np.column_stack([np.cos(angles), np.sin(angles)])
 spread = 0.5  # τ
@@ -344,7 +344,7 @@ vh.check(
 # %% [markdown]
 # ## 16.6 A chain instead of a code
 #
-# **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN learns no explicit $p_\theta(x)$; the VAE learns a bound on one.
+# **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution, if it is learnt perfectly, is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN learns no explicit $p_\theta(x)$; the VAE learns a bound on one.
 #
 # ## 16.7 Side by side
 #
@@ -359,15 +359,15 @@ vh.check(
 # | denoising, contractive | error with noise, or + penalty | point, amortised |
 # | GSN | log-likelihood of the clean image, given the noisy one | state of a chain |
 #
-# The VAE's own idea was published twice, independently: by [Kingma & Welling 2013](../book/bibliography.md) and by [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md).
+# The VAE's own idea was published twice, independently: by [Kingma & Welling 2013](../book/bibliography.md) and by [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md). Two more put both networks on one bound without that gradient: the Helmholtz machine ([Dayan et al. 1995](../book/bibliography.md)), and in the same winter NVIL, by the score function ([Mnih & Gregor 2014](../book/bibliography.md)).
 #
 # ## What we measured
 #
 # | Question | Published | On this page |
 # |---|---|---|
 # | variances by the swapped KL | none | the posterior's own, over 1.5 times the VAE's here |
-# | pPCA as $s \to 0$ | PCA (Tipping & Bishop 1999) | the projection onto the columns of $W$; the distance falls like $s^2$ |
-# | what denoising learns | the slope of the log density (Alain & Bengio 2014) | (16.1), to $10^{-7}$, on a ring and in pPCA |
+# | pPCA as $s \to 0$ | PCA (Tipping & Bishop 1999) | for any $W$ with independent columns the reconstruction tends to the projection onto their plane, like $s^2$ |
+# | what denoising learns | for small noise the slope of the log density of clean data (Alain & Bengio 2014) | for any noise that of noisy data, (16.1), to $10^{-7}$, on a ring and in pPCA |
 # | denoising against contraction | near each other for small noise (Alain & Bengio 2014) | for a linear reconstruction exactly a penalty on its derivative, (16.2) |
 
 # %% tags=["plumbing", "nbval-ignore-output"]
@@ -377,9 +377,9 @@ vh.report_page(started)
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - what each ancestor and neighbour of the VAE optimises, and that only the VAE has all five properties of the first figure;
+# - what each ancestor and neighbour of the VAE optimises, and that of these ten only the VAE has all five properties of the first figure;
 # - that the swapped KL keeps the posterior's variances, where the VAE's KL makes them too small;
-# - the proof that a denoising autoencoder learns the slope of a log density.
+# - the proof that the best denoiser gives the slope of a log density.
 #
 # ## Exercises
 

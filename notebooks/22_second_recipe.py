@@ -78,7 +78,7 @@ plt.show()
 # - tell a guard that holds in float32 from one that does not;
 # - read a published training loss without taking it for a test figure.
 #
-# **What it needs.** Sections 3.4 to 3.7 of [chapter 3](03_conv_vae.ipynb). Ten to fifteen minutes to read, one to run on two CPU cores; about 2 GiB of memory.
+# **What it needs.** Sections 3.4 to 3.7 of [chapter 3](03_conv_vae.ipynb). Ten to fifteen minutes to read, two to run on two CPU cores; about 2 GiB of memory.
 #
 # ## 22.1 A scale by softplus
 #
@@ -272,7 +272,7 @@ rows = [
 ]
 exact = s4[0]["test_log_likelihood"]
 rows.append(["S4, 50 epochs: exact log p(x)", exact, "none given"])
-rows.append(["S4, 50 epochs: training ELBO", s4_train, "−155"])
+rows.append(["S4, 50 epochs: training ELBO", s4_train, "no epoch: −155"])
 vh.table(["thresholded MNIST, nats", "here", "published"], rows, digits=1)
 
 # %% tags=["plumbing", "nbval-ignore-output"]

@@ -518,6 +518,16 @@ def test_a_finger_draws_on_the_pad_and_beside_it_scrolls_the_page(visit):
     assert page.wrong == []
 
 
+@pytest.mark.parametrize("size", [(390, 664), (360, 640)])  # what the browser's bars leave of common phones
+def test_whoever_draws_on_a_phone_sees_the_point_move(visit, size):
+    page = visit("book/intro.html", size, has_touch=True)
+    box = explorer(page)
+    plane, pad, digit = (box.locator(name).bounding_box() for name in (".plane", ".pad", ".digit"))
+    header = page.locator(".bd-header, .header-article").first.bounding_box()["height"]
+    assert plane["y"] < pad["y"] and pad["y"] + pad["height"] - plane["y"] < size[1] - header
+    assert pad["x"] + pad["width"] < digit["x"] and pad["y"] - 1 < digit["y"] < pad["y"] + pad["height"]
+
+
 @pytest.mark.parametrize("name", ["book/intro.html", "notebooks/22_second_recipe.html"])
 def test_a_link_keeps_the_point(visit, name):
     page = visit(f"{name}#z=1.20,-0.7")

@@ -29,7 +29,10 @@ WITH_ANSWERS = tuple(
     f"book/{name}" for name in ("quizzes", "touch_digit", "touch_q", "touch_dice", "teaching", "course")
 )
 # For an answer. Its style stands here: no page of the book has this box.
-ROOM = '<div style="border: 1px dashed #999; height: 40mm; margin-bottom: 6mm; break-inside: avoid"></div>'
+ROOM = (
+    '<div style="border: 1px dashed #999; height: 40mm; margin-bottom: 6mm; '
+    'break-before: avoid; break-inside: avoid"></div>'
+)
 
 
 def single_page() -> BeautifulSoup:
