@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is nearly as large: 6.4 nats against 7.3. So for this network, after ten epochs, unfamiliar images explain little. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats against 7.3, and the choice of 300 images is worth ±2. So unfamiliar images cannot be most of it. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")
@@ -977,7 +977,7 @@ vh.check(
 #
 # - **A second recipe.** S4 makes $\sigma$ by softplus and takes the KL term in closed form; after ten epochs it is level with S1, −156.5 nats against −156.8, and forty more epochs take it to −149.9 ([the page on the second recipe](22_second_recipe.ipynb)).
 # - **More latent numbers.** From $J = 2$ to $J = 20$ the bound rises from −156.6 (one seed of S1) to −87.1 nats and then stands still, while samples from the prior get worse, not better ([the page on other data and other codes](21_next_steps.ipynb), which also takes the network to clothes and photographs).
-# - **Fresh coins.** Compared with fixed coins, coins that are thrown anew bring S0's bound three nats nearer to $\log p(x)$ and leave $\log p(x)$ where it was ([the same page](21_next_steps.ipynb) measures what encoder and decoder each gain).
+# - **Fresh coins.** Compared with fixed coins, coins that are thrown anew bring S0's bound three nats nearer to $\log p(x)$, without a gain in $\log p(x)$ that three seeds could show ([the same page](21_next_steps.ipynb) measures what encoder and decoder each gain).
 #
 # ## 3.9 The scoreboard
 #
@@ -1044,7 +1044,7 @@ plt.show()
 #
 # **Compare within a panel.** One network, not a weight changed, moves by four to seven nats when only the version of the test images changes ([the page on other data](21_next_steps.ipynb) has the table).
 #
-# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by more than the seeds can explain. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model. Whoever reports one number should say which question it answers.
+# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little: of eight such comparisons one may do that by chance. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model. Whoever reports one number should say which question it answers.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "S2 less S0 in nats with 95% intervals, four versions of the data from top to bottom. Bound: ahead by 0.8 on grey levels, 1.7 on thresholded and on fixed digits, behind by 0.7 on dynamic ones. Exact likelihood: behind by 1.2, 1.5, 0.6 and 0.7. Only on thresholded digits do both intervals exclude zero, on opposite sides; on grey levels that of the likelihood and on fixed digits that of the bound does too."}}
 differences = {}

@@ -596,7 +596,7 @@ vh.check(
 # %% [markdown]
 # ### Inverted pictures
 #
-# `image < uniform` draws a black pixel where the grey level says white; so in TensorFlow Probability's [tutorial on probabilistic layers](https://github.com/tensorflow/probability/blob/main/tensorflow_probability/examples/jupyter_notebooks/Probabilistic_Layers_VAE.ipynb). The model of inverted digits is as good as the other, within a nat. Whoever then shows it test images the right way round loses thousands.
+# `image < uniform` draws a black pixel where the grey level says white; so in TensorFlow Probability's [tutorial on probabilistic layers](https://github.com/tensorflow/probability/blob/main/tensorflow_probability/examples/jupyter_notebooks/Probabilistic_Layers_VAE.ipynb). The model of inverted digits loses 1.0 ± 2.8 nats: none that three trainings could show. Whoever then shows it test images the right way round loses thousands.
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are black digits on white; the test images between them are white on black."}}
 show("inverted")
@@ -624,7 +624,7 @@ vh.check(
 show("log_variance_as_log_std", pictured=False)
 
 # %% [markdown]
-# It costs nothing here. A narrow code pays $-\frac12 \log\sigma$ where it should pay $-\log\sigma$: a KL that is too cheap, and so a loss that is no bound.
+# No cost shows here, though one of a nat would not. A narrow code pays $-\frac12 \log\sigma$ where it should pay $-\log\sigma$: a KL that is too cheap, and so a loss that is no bound.
 #
 # ### σ forgotten
 #
@@ -645,7 +645,7 @@ show("small_noise")
 show("no_noise", pictured=False)
 
 # %% [markdown]
-# The decoder is as good as ever. What is lost is the bound. These programs report some 149 nats. Draw $z$ with the $\sigma$ that the encoder states and it is 280 or more: nothing in training asked whether $\sigma$ fits the decoder. That is how 60 nats could be read with 20 latent numbers where 90 to 100 are right, as the same thread says.
+# No loss of the decoder shows; one of 2 nats would not. What is lost is the bound. These programs report some 149 nats. Draw $z$ with the $\sigma$ that the encoder states and it is 280 or more: nothing in training asked whether $\sigma$ fits the decoder. That is how 60 nats could be read with 20 latent numbers where 90 to 100 are right, as the same thread says.
 
 # %% tags=["check"]
 claimed = [
@@ -662,24 +662,20 @@ vh.check("what it is", honest_bound, 270, relation=">")
 # %% [markdown]
 # ### Evaluated at the mean
 #
-# PyTorch's example drew $z$ in training and took $z = \mu$ in evaluation, until the author of the method [mended it](https://github.com/pytorch/examples/pull/419) in 2018. The model is the honest one; only its figure is wrong. With $J = 2$ it flatters by a nat, with $J = 20$ by nine: more than two above $\log p_\theta(x)$, so it is no bound.
+# PyTorch's example drew $z$ in training and took $z = \mu$ in evaluation, until the author of the method [mended it](https://github.com/pytorch/examples/pull/419) in 2018. The model is the honest one; only its figure is wrong. With $J = 2$ it flatters by a nat, with $J = 20$ by nine. It is no bound on anything, since no $z$ is drawn from $q$.
 
 # %% tags=["check"]
 for name, flattery in (("honest", 0.9), ("honest_of_20", 8.7)):
     runs = RUNS[name]
     by = [run["elbo_at_mean"] - run["elbo"] for run in runs]
     vh.check(f"{name}: flattered by", by, flattery, atol=0.5)
-above = [
-    r["elbo_at_mean"] - r["log_likelihood"] for r in RUNS["honest_of_20"]
-]
-vh.check("J = 20: above log p(x) by", above, 1, relation=">")
 
 # %% [markdown]
 # ## 7.6 Networks
 #
 # ### A ReLU on a head
 #
-# In S2, and once in [TensorflowProjects](https://github.com/shekkizh/TensorflowProjects/pull/1). On $\mu$, three quarters of the plane hold no code, and the decoder learns nothing there. How dear that is depends on the training: now and then one latent number dies. On $\log\sigma^2$, no code is sharper than the prior. [Section 6.2](06_case_studies.ipynb) has the reason in nats.
+# In S2, and once in [TensorflowProjects](https://github.com/shekkizh/TensorflowProjects/pull/1). On $\mu$, three quarters of the plane hold no code, and the decoder learns nothing there. How dear that is depends on the training: in one of three one latent number died. On $\log\sigma^2$, no code is sharper than the prior. [Section 6.2](06_case_studies.ipynb) has the reason in nats.
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Seven of ten samples are a thick, hard zero; the reconstructions are blurred threes, eights, a one and a zero."}}
 show("relu_on_mean")
@@ -743,7 +739,7 @@ show("test_images_in_training")
 show("importance_weights_upside_down")
 
 # %% [markdown]
-# It loses what the right weights gain, as far as three trainings can tell. Five draws under a logarithm are no sum of two terms; `explain_loss` tells the two by their side of the KL: the right weights fall below it, these rise above.
+# It seems to lose what the right weights gain: 1.6 ± 2.0 nats against 2.3 ± 2.6, so three trainings show neither. Five draws under a logarithm are no sum of two terms; `explain_loss` tells the two by their side of the KL: the right weights fall below it, these rise above.
 #
 # ### The sum over the minibatch
 #
@@ -882,7 +878,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
+# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. The other 9,000 images are harder, above all for a bad model: over all of them a missing Flatten costs some 14 nats more, averaged pixels and wrong pairs some 5. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
 
 # %% tags=["plumbing", "exact"]
 rows = []

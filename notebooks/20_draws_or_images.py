@@ -378,7 +378,7 @@ vh.check(
 # %% [markdown]
 # If $\varepsilon$ made all the noise, more draws would be a bargain: 25 of them take only 8 to 14 times as long as one. But the optimiser sees the solid lines. For the same variance five draws take 1.1 to 2.8 times the seconds of one, with B. The best number $L^*$ lies between 0.4 and 2 with B, and at about one or below with the path (upper panel of the next picture). The 2 is that of dense, $J = 20$, where two draws would be a little better than one. There encoder and decoder do about the same work; with $t_x = t_z$, without the bookkeeping, it would be $\sqrt{1.75} = 1.3$.
 #
-# So if the noise of the draws is a concern, *change the estimator* before you draw twice: the path with one draw lowers the product by 6 to 35 per cent. With $J = 2$ it gains least, since there most of the noise is between minibatches.
+# So if the noise of the draws is a concern, *change the estimator* before you draw twice: the path with one draw lowers the product by 20 to 35 per cent in three of the networks. In the convolutional one with $J = 2$, where most of the noise is between minibatches, it lowers it by 6, which is less than the seconds of two estimators may differ.
 #
 # These numbers are for the whole encoder at the end of training. Before training (middle), and for parts of the network (below), $L^*$ is another:
 
