@@ -635,7 +635,7 @@ vh.check("and log p(x_o), nats", mine[1], theirs[1], atol=1e-2)
 # \log p_\theta(x_o) \ge \mathbb{E}_{q_\phi(z \mid x_o)}\big[\log p_\theta(x_o \mid z)\big] - \operatorname{KL}\big(q_\phi(z \mid x_o) \,\Vert\, p(z)\big). \tag{8.3}
 # $$
 #
-# Two things change: the image has the mask as a second channel, so that the encoder sees it, and this bound is the objective. ([Mattei & Frellsen, 2019](https://arxiv.org/abs/1812.02633), tighten it by weights.)
+# Two things change: the image has the mask as a second channel, so that the encoder sees it, and this bound is the objective.
 
 
 # %%
@@ -691,7 +691,7 @@ vh.table(
 )
 
 # %% [markdown]
-# Half of the pixels are missing at random, the same ones in every epoch. Filled holes are truth to the model. Leaving them out of the bound loses about half as many nats as filling them, in $\log p_\theta(x)$ and in random holes; on the lower half they lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
+# Half of the pixels are missing at random, the same ones in every epoch. Leaving them out of the bound loses about half as many nats as filling them, in $\log p_\theta(x)$ and in random holes; on the lower half they lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
 
 # %% tags=["check"]
 with holed.using(keras.random.SeedGenerator(1)):
