@@ -217,6 +217,17 @@ def test_nothing_of_the_model_changes(name):
     assert model.optimizer.iterations == 200 * EPOCHS.get(name, 2)
 
 
+def test_sets_sorted_by_class_raise_no_alarm():
+    """A folder is read class by class: the first 10,000 images of such a set, as many as are looked at, are alike."""
+    mnist = vh.load_mnist()
+    labels = mnist.train_labels, mnist.test_labels
+    train, test = (part[np.argsort(of, kind="stable")] for part, of in zip(faults.data(), labels, strict=True))
+    from_ones = np.searchsorted(np.sort(mnist.train_labels), 1)
+    checkup = vh.checkup(trained("honest"), np.roll(train, -from_ones, axis=0), test)
+    assert checkup.faults == ()
+    assert finding(checkup, "training images score higher").level == "ok"
+
+
 def test_the_same_seed_finds_the_same():
     twice = checked_once("honest"), checked("honest", trained("honest"))
     values = [[found.value for found in checkup.findings] for checkup in twice]

@@ -76,14 +76,15 @@ class Checkup:
 def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> Checkup:
     """Looks a trained model over: its images, bound, latents, samples, networks and their modes.
 
-    The networks see at most 10,000 images of each set. With too few images a finding says that it cannot tell. Values
-    outside [0, 1] are let in, and found. Nothing of the model changes: no weight, no noise, nothing that was compiled.
+    The networks see at most 10,000 images of each set, drawn at random. With too few images a finding says that it
+    cannot tell. Values outside [0, 1] are let in, and found. Nothing of the model changes: no weight, no noise, nothing
+    that was compiled.
 
     Args:
         model: any `VAE`, so any two Keras models of one input and one output each; it need not have been trained here.
         train: the images it was trained on, as it was given them, [n, H, W, C]; uint8: grey levels, as ever.
         test: images it has not seen, treated in the same way.
-        seed: of the noise.
+        seed: of the noise and of the images drawn.
 
     Returns:
         `.findings`, and `.faults`, the names of the grave ones; printed, it is the table.

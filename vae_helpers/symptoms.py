@@ -35,9 +35,11 @@ class Symptoms:
     """The measures of one model, each made when it is first asked for."""
 
     def __init__(self, model: VAE, train: np.ndarray, test: np.ndarray, seed: int):
-        self.model, self.train, self.test, self.seed = model, train, test[:_MOST], seed
+        self.model, self.train, self.seed = model, train, seed
+        random = np.random.default_rng(seed)  # a set may be sorted by class, and its first images are no fair sample
+        self.some_train, self.test = (part[random.permutation(len(part))[:_MOST]] for part in (train, test))
         self.is_gaussian = model.likelihood_name == "gaussian"
-        pixels = np.concatenate([train[:_MOST].ravel(), self.test.ravel()])
+        pixels = np.concatenate([self.some_train.ravel(), self.test.ravel()])
         self.low, self.high = float(pixels.min()), float(pixels.max())
         self.grey = float(np.mean((pixels > 0) & (pixels < 1)))
 
@@ -185,7 +187,7 @@ class Symptoms:
         return float((worse - nearest(others, reference)) / unrelated)
 
     def overfit(self) -> float:
-        return float(self.look(self.train[:_MOST]).elbo.mean() - self.tested.elbo.mean())
+        return float(self.look(self.some_train).elbo.mean() - self.tested.elbo.mean())
 
     def leaked(self) -> float:
         seen = {hash(image.tobytes()) for image in self.train}
