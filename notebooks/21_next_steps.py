@@ -108,7 +108,7 @@ show_rows(
 # - choose the number of latent dimensions, and know what more of them cost;
 # - choose a likelihood for colours, in bits.
 #
-# **What it needs.** [Chapter 3](03_conv_vae.ipynb). Twenty-five minutes to read, less than a minute to run on two CPU cores: the trainings are stored (`python experiments/run.py` makes them). ± is a 95% interval.
+# **What it needs.** [Chapter 3](03_conv_vae.ipynb). Twenty-five minutes to read, less than a minute to run on two CPU cores: the trainings are stored (`python experiments/run.py` makes them, and `seen_and_new.py` those of 21.2). ± is a 95% interval.
 #
 # ## 21.1 One network, four versions of its test images
 #
@@ -167,13 +167,13 @@ vh.check(
 #
 # ## 21.2 Fresh coins: who learns from them?
 #
-# Fresh coins work as *augmentation*: the network never sees the same image twice. But what gains, the encoder or the decoder? An image that was trained on has a higher bound than a new one, for two reasons. The *decoder* gives it a higher $\log p_\theta(x)$, and the *encoder* leaves a smaller gap below. With the exact likelihood of section 3.7 each can be measured, here on 2,000 training and 2,000 test images of the version that the model was trained on. For fresh coins, the training images get coins that the model has not seen.
+# Fresh coins work as *augmentation*: the network never sees the same image twice. But what gains, the encoder or the decoder? An image that was trained on has a higher bound than a new one, for two reasons. The *decoder* gives it a higher $\log p_\theta(x)$, and the *encoder* leaves a smaller gap below. With the exact likelihood of section 3.7 each can be measured. Here it is on all 10,000 test images and as many training images drawn at random, of the version that the model was trained on (`python experiments/seen_and_new.py`). For fresh coins, the training images get coins that the model has not seen.
 
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "For each of the four versions a pair of bars: what a new image loses against a training image. Decoders lose two to four nats on every version. Encoders lose four to seven on grey levels, threshold and fixed coins, and only about one on fresh coins."}}
-def seen_and_new(run, version):
+# %% tags=["plumbing"] mystnb={"image": {"alt": "For each of the four versions a pair of bars: what a new image loses against a training image. The decoders' bars are too short to see. Encoders lose three nats on grey levels, five to seven on thresholded digits and fixed coins, and less than one on fresh coins."}}
+def lost_on_new(run):
     """Nats that new images lose: of log p(x), and as wider gap."""
-    seen, new = run["compared"]["training"], run["compared"][version]
+    seen, new = run["seen"], run["new"]
     p_seen, p_new = seen["log_likelihood"], new["log_likelihood"]
     gap_seen, gap_new = p_seen - seen["elbo"], p_new - new["elbo"]
     return p_seen - p_new, gap_new - gap_seen, gap_new
@@ -181,7 +181,7 @@ def seen_and_new(run, version):
 
 found = {
     version: np.transpose(
-        [seen_and_new(r, version) for r in runs[version] if "compared" in r]
+        [lost_on_new(run) for run in vh.stored(f"seen-{version}")]
     )
     for version in versions
 }
@@ -197,35 +197,42 @@ for part, label, color, shift in parts:
     for place, version in zip(places, versions, strict=True):
         dots = part[version]
         axes.plot([place] * len(dots), dots, "k.", ms=5)
+axes.axhline(0, color="black", lw=1)
 axes.set_xticks(range(4), versions.values())
 axes.set_ylabel("lost on new images, nats")
-axes.set_ylim(0, 9.5)
 axes.legend(loc="upper left")
+axes.set_ylim(top=1.4 * max(map(np.max, grown.values())))
 plt.show()
 
 # %% tags=["check"]
 others = ("none", "threshold", "fixed")
+seen_and_new = [run for v in versions for run in vh.stored(f"seen-{v}")]
+by_choice = 1.96 * max(
+    np.hypot(
+        *(run[side]["log_likelihood_error"] for side in ("seen", "new"))
+    )
+    for run in seen_and_new
+)
 vh.check(
-    "without fresh coins, most of what a new image loses is gap",
+    "seen or new, log p(x) is the same within a quarter of a nat",
+    np.abs(np.concatenate(list(lost.values()))),
+    0.25,
+    relation="<",
+)
+vh.check("the choice of images is worth ±", by_choice, 1.2, atol=0.1)
+vh.check(
+    "without fresh coins the gap grows by more than 2.5 nats",
     np.concatenate([grown[version] for version in others]),
-    np.concatenate([lost[version] for version in others]),
+    2.5,
     relation=">",
 )
 vh.check(
-    "with fresh coins its gap grows less than half as much, in every seed",
-    max(grown["dynamic"]),
-    0.5 * min(min(grown[version]) for version in others),
+    "with fresh coins by less than one",
+    grown["dynamic"],
+    1,
     relation="<",
 )
-lost_by_run = np.concatenate(list(lost.values()))
-assert lost_by_run.min() > 1.5
-vh.check(
-    "the decoder loses 1.5 to 6 nats, with fresh coins or without",
-    lost_by_run,
-    6,
-    relation="<",
-)
-for version, nats in (("fixed", 7.8), ("dynamic", 4.3)):
+for version, nats in (("fixed", 7.7), ("dynamic", 4.2)):
     vh.check(
         f"the gap of new images, {version} coins",
         found[version][2].mean(),
@@ -233,10 +240,13 @@ for version, nats in (("fixed", 7.8), ("dynamic", 4.3)):
         atol=0.05,
     )
 
+
 # %% [markdown]
-# Each dot is a seed; grey levels have one. Take the first three versions. From a training image to a new one the likelihood falls by two to four nats: the decoder knows its training images by heart a little. The gap grows by four to seven: the encoder seems to know them better still. So most of what these three models lose on new images, they lose at *finding* $z$. [Zhang et al. 2022](../book/bibliography.md) report the same of larger models, where it has to be estimated. (S1 in section 3.7 shows little of this. It is another network, trained for ten epochs and not fifty.)
+# Each dot is a training, two for each version. **The decoder loses nothing that shows.** New images have the same $\log p_\theta(x)$ as those it was trained on, to within a quarter of a nat; the choice of 10,000 images alone is worth ± 1.2. What a new image loses, it loses as *gap*: three nats on grey levels, five to seven on thresholded digits and on fixed coins. The decoder knows digits; the encoder knows *these* digits. [Zhang et al. 2022](../book/bibliography.md) report of larger models, too, that most of what is lost is lost in finding $z$; there it has to be estimated.
 #
-# With fresh coins the decoder loses about what it lost with fixed ones, but the gap grows by about a nat only. The test images of *fixed* and *dynamic* have the same distribution, so here you may compare across: the gap is 7.8 nats against 4.3, means of three seeds. Is it so for the other systems? S1 and S4 are convolutional; S2, with dropout, and S3 are the dense networks of [chapter 6](06_case_studies.ipynb).
+# With fresh coins the gap grows by less than a nat. The test images of *fixed* and *dynamic* have the same distribution, so here you may compare across: the gap is 7.7 nats against 4.2. Is it so for the other systems? S1 and S4 are convolutional; S2, with dropout, and S3 are the dense networks of [chapter 6](06_case_studies.ipynb).
+#
+# > **Note.** Take a fair sample. $\log p_\theta(x)$ differs from image to image by a standard deviation of 45 nats, and the first images of MNIST's two sets are not typical of the rest. From the first 2,000 of each, this page once read two to four nats of memory in the decoder.
 
 
 # %% tags=["plumbing", "exact"]
@@ -284,9 +294,9 @@ vh.check(
 )
 
 # %% [markdown]
-# Fresh coins did not make S0 a better model of digits. They made an encoder that copes better with images it has not seen, and *that* is its lead of three nats in the bound. S3 gains two nats of bound, barely more than its interval, S2 with its dropout less than one, and none of the five gains likelihood that three seeds could show. S1 and S4, trained for ten epochs, gain nothing that shows. That fits: fresh coins keep an encoder from learning its training images by heart, and a network that had no time for that, or dropout, has less to gain.
+# No gain of $\log p_\theta(x)$ shows for S0: −0.4 ± 1.7 nats. Fresh coins made an encoder that copes better with images it has not seen, and *that* is its lead of three nats in the bound. S3 gains two nats of bound, barely more than its interval, S2 with its dropout less than one, and none of the five gains likelihood that three seeds could show. S1 and S4, trained for ten epochs, gain nothing that shows. That fits: fresh coins keep an encoder from learning its training images by heart, and a network that had no time for that, or dropout, has less to gain.
 #
-# > **Note.** Four limits. The grey levels of S0 have a single seed in the figure. The coins of the training images are new in its last pair, but the digits are not. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And all of this is measured with $J = 2$: a larger network with more latent numbers may well gain likelihood too.
+# > **Note.** Three limits. The coins of the training images are new in the last pair of the figure, but the digits are not. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And all of this is measured with $J = 2$: a larger network with more latent numbers may well gain likelihood too.
 #
 # ## 21.3 Clothes
 #
@@ -306,20 +316,23 @@ for name in ("s1-threshold", "s1-fashion", "s1-fashion-grey"):
     run = vh.stored(name)[0]
     figures = ("test_elbo", "test_kl", "test_log_likelihood")
     rows.append([name, *(run[key] for key in figures)])
+rows[-1][-1] = "none"
 vh.table(["run", "test ELBO", "KL", "exact log p(x)"], rows, digits=1)
 
 # %% tags=["check"]
-grey = strip("s1-fashion-grey", columns=20)[1].astype(np.float64)
+grey = vh.load_fashion_mnist().test / 255.0
 entropy = -xlogy(grey, grey) - xlogy(1 - grey, 1 - grey)
 vh.check(
-    "the grey levels of 20 pieces, read as coins, have 181 nats",
+    "the grey levels of the test images, read as coins, have 190 nats",
     entropy.sum((1, 2, 3)).mean(),
-    181,
+    190,
     atol=0.9,
 )
+grey_cost = -vh.stored("s1-fashion-grey")[0]["test_elbo"]
+vh.check("of what a grey image costs", 190 / grey_cost, 0.7, atol=0.01)
 
 # %% [markdown]
-# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back a rough outline and the brightness; letters, checks and straps are gone, and the sandal returns as a shoe. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is 46 nats an image (section 3.1), since they are nearly black and white. For these twenty pieces it is 181, two thirds of what a grey image costs. [The page on grey levels](17_grey_levels.ipynb) says what such a bound optimises.
+# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back a rough outline and the brightness; letters, checks and straps are gone, and the sandal returns as a shoe. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is 46 nats an image (section 3.1), since they are nearly black and white. For clothes it is 190, seven tenths of what a grey image costs. (So grey levels have no $\log p(x)$ in the table.) [The page on grey levels](17_grey_levels.ipynb) says what such a bound optimises.
 #
 # ## 21.4 More latent dimensions
 #
@@ -462,7 +475,7 @@ vh.check(
 )
 
 # %% [markdown]
-# This says that codes go where the prior seldom goes. By itself it does not say that the prior's draws fall into *holes*, where the decoder was never trained: a set of codes may lie far out and cover the middle as well. That most samples are worse is what the pixels measured. With $J = 10$, where at least 11 nats are left over, they are half-way; with $J = 50$ at least 28 are, and the samples are no worse than with 20. So the distance alone does not tell. Bringing prior and codes together takes another prior, which lies beyond this book.
+# This says that codes go where the prior seldom goes. By itself it does not say that the prior's draws fall into *holes*, where the decoder was never trained: a set of codes may lie far out and cover the middle as well. That samples lie farther from any digit is what the pixels measured. With $J = 10$, where at least 11 nats are left over, they are half-way; with $J = 50$ at least 28 are, and no difference from the samples with 20 shows. So the distance alone does not tell. Bringing prior and codes together takes another prior, or another objective ([Makhzani et al. 2015](../book/bibliography.md)); both lie beyond this book.
 #
 # Which $J$, then? For the bound, where it stops rising: here 20. For samples fewer, such as 5.
 #
@@ -584,7 +597,6 @@ vh.check(
 )
 of_bernoulli, of_gaussian = bits.values()
 assert of_bernoulli < limit + 0.5
-vh.check("its network pays more", of_bernoulli, limit, relation=">")
 vh.check("the Gaussian's pays less", of_gaussian, limit, relation="<")
 vh.check(
     "far more than a Gaussian one grey level wide, told each number",
@@ -594,7 +606,7 @@ vh.check(
 )
 
 # %% [markdown]
-# On the inner levels of these twenty photographs, even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli. Guessing costs 8: of about 0.8 bits there are to be saved, this network saves 0.6. The Gaussian saves 1.6 and is far from its limit, at which it pays 1.3. So here the likelihood decides the bound, and the reconstructions do not show it.
+# On the inner levels of these twenty photographs, even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli (± 0.2, by the choice of twenty). Guessing costs 8, so there is little to be saved. This network saves 0.6; the Gaussian saves 1.6 and is far from its limit, at which it pays 1.3. So here the likelihood decides the bound, and the reconstructions do not show it.
 
 # %% [markdown]
 # ## What we measured
@@ -618,7 +630,7 @@ vh.report_page(started)
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - fresh coins that teach the encoder to find $z$ for new images, and leave the decoder where it was;
+# - fresh coins that teach the encoder to find $z$ for new images, without a gain of $\log p_\theta(x)$ that three seeds could show;
 # - a bound that grows up to twenty latent numbers, samples that get worse as far, and reconstructions that get better all the way;
 # - two likelihoods for colours, a whole bit apart, whose reconstructions look alike.
 #
