@@ -28,7 +28,7 @@ import seen_and_new  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 
-OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-", "own-")
+OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-", "own-", "seen-")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
@@ -57,6 +57,18 @@ def test_stored_result_is_whole_and_says_where_it_comes_from(path):
         assert result["test_log_likelihood_500"] < result["test_log_likelihood"] < result["test_elbo"] + 20
     if recipe.load is vh.load_mnist:
         assert result["test_elbo_on"][recipe.binarization] == pytest.approx(result["test_elbo"], abs=0.3)
+
+
+@pytest.mark.parametrize("path", sorted(run.RESULTS.glob("seen-*.json")), ids=lambda path: path.stem)
+def test_what_was_seen_and_new_is_whole_and_says_where_it_comes_from(path):
+    result = json.loads(path.read_text("utf-8"))
+    binarization = path.stem.split("-")[1]
+    assert path.stem == f"seen-{binarization}-seed{result['seed']}" and binarization in BINARIZATIONS
+    assert result["provenance"]["uncommitted_changes"] is False
+    assert result["seen"]["images"] == result["new"]["images"] == 10_000
+    (by_run,) = (r for r in vh.stored(f"s0-{binarization}") if r["seed"] == result["seed"])
+    for key in ("elbo", "log_likelihood"):  # the same training but for rounding: as near as two seeds
+        assert result["new"][key] == pytest.approx(by_run[f"test_{key}"], abs=4)
 
 
 @pytest.mark.parametrize("path", sorted(run.RESULTS.glob("fault-*.json")), ids=lambda path: path.stem)
