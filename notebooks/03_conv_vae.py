@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats against 7.3, and the choice of 300 images is worth ±2. So unfamiliar images cannot be most of it. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats against 7.3, and other 300 images would give other figures, since gaps differ by more from image to image. So unfamiliar images are hardly most of it. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")

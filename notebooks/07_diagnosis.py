@@ -739,7 +739,7 @@ show("test_images_in_training")
 show("importance_weights_upside_down")
 
 # %% [markdown]
-# It seems to lose what the right weights gain: 1.6 ± 2.0 nats against 2.3 ± 2.6, so three trainings show neither. Five draws under a logarithm are no sum of two terms; `explain_loss` tells the two by their side of the KL: the right weights fall below it, these rise above.
+# It seems to lose what the right weights gain, but three trainings show neither. Five draws under a logarithm are no sum of two terms; `explain_loss` tells the two by their side of the KL: the right weights fall below it, these rise above.
 #
 # ### The sum over the minibatch
 #
@@ -878,7 +878,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. The other 9,000 images are harder, above all for a bad model: over all of them a missing Flatten costs some 14 nats more, averaged pixels and wrong pairs some 5. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
+# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. The other 9,000 images are harder, above all for a bad model, so over all of them the dearest mistakes would cost more. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
 
 # %% tags=["plumbing", "exact"]
 rows = []

@@ -289,7 +289,7 @@ vh.table(["digits", "%"], rows, digits=1)
 
 # %% [markdown]
 # - **Three in four are what was asked for.** The decoder draws well: real digits drawn again from their own code and label are read nearly as well as the originals. But a code that fits a 1 need not fit an 8. The bound pulls each image's $q_\phi(z \mid x, y)$ towards the prior, and never asks that the codes of all ones, together, look like those of all eights. So $z$ from the prior may lie where a digit has no codes ([aggregate posterior](15_aggregate_posterior.ipynb)).
-# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more over the model without labels. The mixture over labels may also be the better model of $x$: by 1.4 nats here, but 200 draws miss as much.
+# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more over the model without labels. The mixture over labels may also be the better model of $x$: by 1.4 nats here, but 200 draws may miss as much.
 # - **A classifier for free**, read on 500 images, which adds ±2 points. With labels equally likely, $p_\theta(y \mid x) \propto p_\theta(x \mid y)$: take the label under which the image is most probable (exercise 2).
 #
 # A label outside $0 \dots K-1$ is an error. For a class that was not in the training data, `given` warns.

@@ -214,7 +214,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Look at the two curves as well. After a few epochs they nearly coincide; at the end training is ahead by 0.6 nats, less than the choice of test images can make (±1). Early on the test curve is ahead, because the training figure is an average over an epoch in which the model improves. So 155 would be a fair estimate of a test figure, because this network hardly overfits. The write-up does not show that.
+# Look at the two curves as well. After a few epochs they nearly coincide; at the end training is ahead by 0.6 nats, no more than the choice of test images can make ([21.2](21_next_steps.ipynb)). Early on the test curve is ahead, because the training figure is an average over an epoch in which the model improves. So 155 would be a fair estimate of a test figure, because this network hardly overfits. The write-up does not show that.
 #
 # ## 22.4 What the pictures gain
 #
