@@ -28,16 +28,18 @@ NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=1800", "-o", "f
 NBVAL += [f"--nbval-sanitize-with={ROOT / 'notebooks' / 'nbval_sanitize.cfg'}"]
 
 
-def together() -> list[str]:
-    """Two processes, since most tests keep one core busy, where there are two cores and memory for two (6 GiB)."""
+def together(whole: str = "group", gigabytes: float = 7) -> list[str]:
+    """Two processes, since most tests keep one core busy, where there are two cores and memory for two. Each group of
+    tests, or each file, stays whole."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    return ["-n", "2", "--dist", "loadgroup"] if (os.cpu_count() or 1) > 1 and memory > 7e9 else []
+    return ["-n", "2", "--dist", f"load{whole}"] if (os.cpu_count() or 1) > 1 and memory > gigabytes * 1e9 else []
 
 
 def options(part: str, names: list[str]) -> list[str]:
     """pytest's arguments for a part of the tests."""
     if part == "nbval":
-        return [*NBVAL, "-v", *([f"notebooks/{Path(name).stem}.ipynb" for name in names] or ["notebooks"])]
+        notebooks = [f"notebooks/{Path(name).stem}.ipynb" for name in names] or ["notebooks"]
+        return [*NBVAL, "-v", *(together("file", gigabytes=12) if notebooks[1:] or not names else []), *notebooks]
     return [*together(), *(["-m", "not slow"] if part == "quick" else []), "tests"]
 
 
