@@ -158,7 +158,7 @@ axes.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: two are harmless, one is not (section 7.8).
+# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: batch normalisation, which does no harm here; the clipped sigmoid, which does none in ten epochs and ends in NaN in a hundred; mirrored images (section 7.8).
 #
 # | You see | Ask | It is often |
 # |---|---|---|
@@ -167,7 +167,8 @@ plt.show()
 # | a loss below zero | both | pixels outside $[0, 1]$ (7.4), a sign turned round, or a density, which may (7.4) |
 # | NaN | both | such pixels, the log of a sigmoid (7.4), a sum over the batch (7.7), too large a step |
 # | a bound better than anybody's | both | no noise (7.5), test images seen (7.7) |
-# | half of the latent plane empty | the model | an activation after $\mu$ or $\log\sigma^2$ (7.6) |
+# | a part of the latent plane empty | the model | an activation after $\mu$ (7.6) |
+# | no $\sigma$ below 1 | the model | an activation after $\log\sigma^2$ (7.6) |
 # | good in training, bad once loaded | the model | batch normalisation (7.6) |
 # | other pictures at every call | the model | dropout left on (7.6) |
 # | blurred pictures | the model | few latent numbers: [no fault](02_mlp_vae.ipynb) |
@@ -314,7 +315,7 @@ panels[1].axis("off")
 plt.show()
 
 # %% [markdown]
-# The codes of all digits lie on half a line: one latent number is dead, the other may not be negative. A check-up takes five to twenty seconds, changes nothing in the model, and says where it cannot tell. On the five systems of this book, as mended, three trainings of each, it finds no fault.
+# The codes of all digits lie on half a line: one latent number is dead, which alone is no fault; the other may not be negative. A check-up takes five to twenty seconds, changes nothing in the model, and says where it cannot tell. On the five systems of this book, as mended, three trainings of each, it finds no fault.
 
 # %% tags=["check"]
 healthy = [
@@ -385,7 +386,7 @@ vh.check("the weight of the KL in their loss", found.beta, 784, rtol=0.03)
 assert found.recognised == "pixels_averaged"
 
 # %% [markdown]
-# In your loss every call of your networks becomes one of `split` and `pixels_of`; nothing else changes. This one averages the cross-entropy over the pixels and sums the KL: $\beta = 784$, the first row of the table above.
+# In your loss every call of your networks becomes one of `split` and `pixels_of`; nothing else changes. This one averages the cross-entropy over the pixels and sums the KL: $\beta = 784$, the first row of the table of symptoms.
 #
 # From PyTorch, copy the weights layer by layer into such networks; a dense kernel is the transpose of a linear weight.
 #
@@ -433,9 +434,11 @@ def costs_of(name):
         np.mean([run[key] for run in RUNS[which]])
         for which in (name, faults.EXHIBITS[name].against)
     )
-    verb = "Costs" if mean > 0 else "Gains"
+    said = f"Costs {mean:.1f}" if mean > 0 else f"Gains {-mean:.1f}"
+    if abs(mean) < half:
+        said = f"No cost that shows: {mean:.1f}"
     text = (
-        f"**{verb} {abs(mean):.1f} ± {half:.1f} nats**: {what} is"
+        f"**{said} ± {half:.1f} nats**: {what} is"
         f" {ours:.1f}, that of the honest model {theirs:.1f}."
     )
     return text.replace("-", "−")
@@ -471,7 +474,7 @@ Markdown(f"log p(x) is {log_p:.1f} nats.".replace("-", "−"))
 # %% [markdown]
 # ### The KL averaged over latent dimensions
 #
-# A `mean` where a `sum` belongs, beside pixels that are summed: $\beta = 1/J$. Reported against [keras-molecules (issue 59)](https://github.com/maxhodak/keras-molecules/issues/59) and [grammarVAE (issue 2)](https://github.com/mkusner/grammarVAE/issues/2), whose author answers that it works better so. With $J = 2$ he may be right. With $J = 20$:
+# A `mean` where a `sum` belongs, beside pixels that are summed: $\beta = 1/J$. Reported against [keras-molecules (issue 59)](https://github.com/maxhodak/keras-molecules/issues/59) and [grammarVAE (issue 2)](https://github.com/mkusner/grammarVAE/issues/2), whose author answers that it works better so. With $J = 2$ no cost shows. With $J = 20$:
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Ten samples, ten test images and their reconstructions. Reconstructions are sharp and right. Samples are fragments of strokes, hardly a digit among them."}}
 show("kl_averaged_of_20")
@@ -507,7 +510,7 @@ show("pixels_averaged")
 #
 # ### A KL weight of 0.00025
 #
-# PyTorch-VAE in its later form ([issue 56](https://github.com/AntixK/PyTorch-VAE/issues/56)). It looks like nothing. But there the pixels are averaged: on digits $\beta = 0.00025 \cdot 784 = 0.2$. On its own images of $64 \cdot 64 \cdot 3$ values it is $3.07$, with a squared error for the pixels. Ask what a weight multiplies before you judge it.
+# PyTorch-VAE in its later form ([issue 56](https://github.com/AntixK/PyTorch-VAE/issues/56)). It looks like nothing. But there the pixels are averaged: on digits $\beta = 0.00025 \cdot 784 = 0.2$. On its own images of $64 \cdot 64 \cdot 3$ values it is $3.07$, if the squared error there stands for a variance of ½ (exercise 5). Ask what a weight multiplies before you judge it.
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples, and reconstructions in which a seven, a one, a zero and a nine can be read: like those of the honest model."}}
 show("small_constant_weight")
@@ -624,7 +627,7 @@ vh.check(
 show("log_variance_as_log_std", pictured=False)
 
 # %% [markdown]
-# No cost shows here, though one of a nat would not. A narrow code pays $-\frac12 \log\sigma$ where it should pay $-\log\sigma$: a KL that is too cheap, and so a loss that is no bound.
+# No cost shows here; three trainings could not show a nat. A narrow code pays $-\frac12 \log\sigma$ where it should pay $-\log\sigma$: a KL that is too cheap, and so a loss that is no bound.
 #
 # ### σ forgotten
 #
@@ -645,7 +648,7 @@ show("small_noise")
 show("no_noise", pictured=False)
 
 # %% [markdown]
-# No loss of the decoder shows; one of 2 nats would not. What is lost is the bound. These programs report some 149 nats. Draw $z$ with the $\sigma$ that the encoder states and it is 280 or more: nothing in training asked whether $\sigma$ fits the decoder. That is how 60 nats could be read with 20 latent numbers where 90 to 100 are right, as the same thread says.
+# No loss of the decoder shows; one of 2 nats would not. What is lost is the bound. These programs report some 149 nats. Draw $z$ with the $\sigma$ that the encoder states and it is 280 or more: nothing in training asked whether $\sigma$ fits the decoder. That is how 60 nats could be read with 20 latent numbers where 90 to 100 are right.
 
 # %% tags=["check"]
 claimed = [
@@ -705,7 +708,7 @@ show("not_flattened")
 show("batch_normalised")
 
 # %% [markdown]
-# A gain of some five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running average: with a momentum of 0.9999, after 6,000 steps more than half of it is still its starting value, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
+# A gain of more than five nats in ten epochs. So "never in a VAE" is too strong. What bites is the running average: with a momentum of 0.9999, after 6,000 steps more than half of it is still its starting value, and the model that is loaded is not the one that was trained ([soft-intro-vae, issue 13](https://github.com/taldatech/soft-intro-vae-pytorch/issues/13) has the symptom).
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Samples and reconstructions are nearly all the same faint eight-like cloud."}}
 show("slow_batch_normalised")
@@ -723,13 +726,13 @@ show("dropout_left_on")
 #
 # ### Test images in training
 #
-# Keras's [example](https://keras.io/examples/generative/vae/) trains on all 70,000 images. So do the pictures of many papers.
+# Keras's [example](https://keras.io/examples/generative/vae/) trains on all 70,000 images.
 
 # %% tags=["plumbing", "exact"] mystnb={"image": {"alt": "Blurred but varied samples and reconstructions, like those of the honest model."}}
 show("test_images_in_training")
 
 # %% [markdown]
-# A "gain" on test images that says nothing of new ones; some of it comes from the longer epochs. The check-up compares images byte by byte.
+# A "gain" on test images that says nothing of new ones; the longer epochs may have a part in it. The check-up compares images byte by byte.
 #
 # ### Importance weights upside down
 #
@@ -749,7 +752,7 @@ show("importance_weights_upside_down")
 show("summed_over_batch", pictured=False)
 
 # %% [markdown]
-# Adam divides by the length of the gradient and does not notice. The same loss with plain gradient descent, and a step that suits the mean (0.001):
+# Adam divides each gradient by its own running size and does not notice. The same loss with plain gradient descent, and a step that suits the mean (0.001):
 
 # %% tags=["plumbing", "exact"]
 Markdown(
@@ -788,9 +791,9 @@ for name, words in (
 vh.table(["planted", "cost, nats", "check-up"], rows, digits=1)
 
 # %% [markdown]
-# To `explain_loss` all three are the ELBO. The first two show as what they lead to, a collapse; their cause shows nowhere, since the *value* of the loss is right where the tools look. The third shows as nothing at all: bound and codes of such a model are those of a healthy one. Only the eye finds it, in the samples. Look at your samples.
+# To `explain_loss` all three are the ELBO. The first two show as what they lead to, a collapse; their cause shows nowhere, since the *value* of the loss is right where the tools look. The third shows as nothing at all: bound and codes of such a model are those of a healthy one. Only the eye finds it. Look at the images that your model gets, and at its samples.
 #
-# Nor do the tools see of what size or kind the noise is, as long as it shrinks with $\sigma$: with thrice the noise, or with uniform noise, a loss passes for the ELBO.
+# Nor does `explain_loss` see of what size or kind the noise is, as long as it shrinks with $\sigma$: with thrice the noise, or with uniform noise, a loss passes for the ELBO.
 
 
 # %% tags=["check"]
@@ -817,7 +820,7 @@ for draw in (
 # %% [markdown]
 # ## 7.9 What the five write-ups got wrong
 #
-# This book grew out of five published write-ups, S0 to S4. What had to be mended in them, with what it costs:
+# This book grew out of five published write-ups, S0 to S4. Here is what had to be mended in them:
 #
 # <details>
 # <summary>Eighteen mistakes, where they are shown, and their price</summary>
@@ -828,7 +831,7 @@ for draw in (
 # | S0 | cross-entropy averaged, once images are flat | 50, collapse | 7.3 |
 # | S0 | `__call__` overridden, no shuffling, no graph, the step inside the tape | time | [2.6](02_mlp_vae.ipynb) |
 # | S0 | prints the loss as "ELBO"; $\operatorname{KL}(p \Vert q)$ in a comment | words | – |
-# | S1 | "dynamic" for a fixed set | 4 to 7 between sets | [3.9](03_conv_vae.ipynb) |
+# | S1 | calls a fixed set "dynamic" | words | [3.1](03_conv_vae.ipynb) |
 # | S1 | mean of batch means | below 0.3 | [2.9](02_mlp_vae.ipynb) |
 # | S1 | plane upside down; a decoder that does not mirror | pictures, words | [3.2](03_conv_vae.ipynb), [3.6](03_conv_vae.ipynb) |
 # | S1 | reconstructions shown as samples; a film of stale files, its last frame twice; $\mu$ and $\sigma$ "from the decoder" | pictures, words | – |
@@ -878,7 +881,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. The other 9,000 images are harder, above all for a bad model, so over all of them the dearest mistakes would cost more. *It prints* is the mistaken program's own loss. The published code gives no cost for any of them.
+# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. The other 9,000 images are harder, above all for a bad model, so over all of them the dearest mistakes would cost more. *It prints* is the mistaken program's own loss.
 
 # %% tags=["plumbing", "exact"]
 rows = []
@@ -910,7 +913,7 @@ vh.report_page(started)
 # - a loss asked what it optimises, by moving the networks' outputs under it, and a model looked over in seconds;
 # - a KL weight that hardly matters between 0.2 and 2 for two latent numbers, and sooner for twenty;
 # - mistakes that cost nothing, and mistakes that flatter: no noise, evaluation at the mean, test images seen;
-# - a fault that no tool found, and that a look at the samples did.
+# - a fault that no tool found: only looking at pictures does.
 #
 # ## Exercises
 #

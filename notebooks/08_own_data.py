@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 8. Your own data
 #
-# **A folder of pictures becomes a trained VAE in six lines; labels, missing pixels and odd images take a few more. One use can fail badly: a VAE that has seen only clothes finds most digits *more* likely than clothes.**
+# **A folder of pictures becomes a trained VAE in six lines; labels, missing pixels and odd images take a few more. One use can fail badly: a VAE that has seen only clothes finds a digit *more* likely than a piece of clothing, two times in three.**
 #
 # ```python
 # import vae_helpers as vh
@@ -187,7 +187,7 @@ vh.plot_reconstructions(model, pieces[chosen])
 plt.show()
 
 # %% [markdown]
-# Colour and light survive, fine texture does not: 16 numbers stand for 2,880. (In the log the first line's "train" is a mean over the whole first epoch.)
+# Colour and light survive, fine texture does not: 16 numbers stand for 2,880. (In the log "train" is a mean over the epoch, while the network still changes.)
 #
 # - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel.
 # - **Few pictures?** Stop when the test bound has fallen for several epochs in a row while the training bound rises; one dip is noise. `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)` does it, since the loss is minus the bound. Let it look at pictures held back from `train`: the best of twenty figures on `test` is no test.
@@ -289,8 +289,8 @@ vh.table(["digits", "%"], rows, digits=1)
 
 # %% [markdown]
 # - **Three in four are what was asked for.** The decoder draws well: real digits drawn again from their own code and label are read nearly as well as the originals. But a code that fits a 1 need not fit an 8. The bound pulls each image's $q_\phi(z \mid x, y)$ towards the prior, and never asks that the codes of all ones, together, look like those of all eights. So $z$ from the prior may lie where a digit has no codes ([aggregate posterior](15_aggregate_posterior.ipynb)).
-# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more over the model without labels. The mixture over labels may also be the better model of $x$: by 1.4 nats here, but 200 draws may miss as much.
-# - **A classifier for free**, read on 500 images, which adds ±2 points. With labels equally likely, $p_\theta(y \mid x) \propto p_\theta(x \mid y)$: take the label under which the image is most probable (exercise 2).
+# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1), and here nearly as much. The bound gains more over the model without labels. The mixture over labels may also be the better model of $x$: by a nat or so here, but an estimate from 200 draws of $z$ may be off by as much.
+# - **It is also a classifier** (last row; 500 images, so ±2 points more). With labels equally likely, $p_\theta(y \mid x) \propto p_\theta(x \mid y)$: take the label under which the image is most probable (exercise 2).
 #
 # A label outside $0 \dots K-1$ is an error. For a class that was not in the training data, `given` warns.
 
@@ -312,7 +312,7 @@ vh.check("with the next label, worse", wrong, right - 10, relation="<")
 #
 # A camera watches parts on a belt; one in a thousand is broken, and nobody has pictures of broken ones. Train on good ones, and call odd what is improbable.
 #
-# Look at the figure at the top again. The dashed line is a threshold at which 5% of the clothes raise an alarm, and not one digit does. [Nalisnick et al. (2019)](https://arxiv.org/abs/1810.09136) found this for several kinds of models. In these images each grey pixel is a coin ([fixed binarisation](03_conv_vae.ipynb)), and no model can foretell a coin. The coins alone cost 191 nats in a piece of clothing, which is grey all over, and 45 in a digit, which is black and white. Beyond the coins clothes cost this model some 50 nats and digits 150, as they should; the coins turn that round ([Caterini & Loaiza-Ganem, 2021](https://arxiv.org/abs/2109.10794)). "Simple" wins over "known". With grey levels we expect texture to play that part, and a density also changes with the units of a pixel ([Le Lan & Dinh, 2021](https://doi.org/10.3390/e23121690)).
+# Look at the figure at the top again. The dashed line is a threshold at which 5% of the clothes raise an alarm, and not one digit does. [Nalisnick et al. (2019)](https://arxiv.org/abs/1810.09136) found this for several kinds of models. In these images each grey pixel is a coin ([fixed binarisation](03_conv_vae.ipynb)), and no model can foretell a coin. The coins alone cost some 190 nats in a piece of clothing, which is grey all over, and some 45 in a digit, which is black and white. Beyond the coins clothes cost this model some 50 nats and digits 150, as they should; the coins turn that round ([Caterini & Loaiza-Ganem, 2021](https://arxiv.org/abs/2109.10794)). "Simple" wins over "known". With grey levels we expect texture to play that part, and a density also changes with the units of a pixel ([Le Lan & Dinh, 2021](https://doi.org/10.3390/e23121690)).
 
 
 # %% tags=["check"]
@@ -396,11 +396,11 @@ axes.set_xlabel("area under the ROC curve")
 plt.show()
 
 # %% [markdown]
-# The area under the ROC curve (AUC) is the chance that an odd image scores above an ordinary one. At one half a score guesses (grey: the interval holds it); to the left of it (orange), it calls the odd ones ordinary. The ratio was not measured for the 4. ± here too is over trainings.
+# The area under the ROC curve (AUC) is the chance that an odd image scores above an ordinary one. At one half a score guesses (grey: the interval holds it); to the left of it (orange), it calls the odd ones ordinary. The ratio was not measured for the 4.
 #
 # - **Two scores work in all four panels: complexity and the gap**, above 0.7 in every training (an AUC differs by another ±0.02 with the choice of images). No score works everywhere: on *blotted clothes*, which have no panel, these two reach 0.64 and 0.69, the others less, and $\log p_\theta(x)$ 0.57. On blotted digits and on the 4, $\log p_\theta(x)$ and the reconstruction are ahead of both.
 # - **The gap**: on an odd image the encoder does its work badly, so the bound falls further below $\log p_\theta(x)$. It is `vh.log_likelihood(model, x) - vh.sgvb_b(model, x, 20)`; [Xiao et al. (2020)](https://arxiv.org/abs/2003.02977) build a score of the same idea. A better encoder may weaken it.
-# - **Complexity** has the highest AUC for digits among clothes, and less than the gap on the 4. The PNG's length alone, the shorter the odder, does nearly as well there (0.90).
+# - **Complexity** has the highest AUC for digits among clothes, and less than the gap on the 4. For digits among clothes the PNG's length alone, the shorter the odder, does nearly as well (0.90).
 # - **The trap has a direction.** A VAE of digits finds clothes with nearly every score.
 # - **The KL alone finds little.** The code of an odd image costs about as much as any other.
 # - **The likelihood ratio fails** on digits among clothes. It was made for models that draw one pixel after the other; Xiao et al. report that such scores fail on VAEs, and [Havtorn et al. (2021)](https://arxiv.org/abs/2102.08248) mend the ratio for them.
@@ -531,7 +531,7 @@ def fill(model, x, observed, mean, scale, samples=500):
 
 
 # %% [markdown]
-# Everything hangs on a good $q$. The encoder has never seen an image with holes, and misreads one. So fill the holes first with something near: the five training images that agree best with what is seen give five codes. From each, fit a Gaussian $q$ to this one image: 50 gradient steps on the bound of its seen pixels. ([The page on importance weighting](14_importance_weighting.ipynb) explains such weights.)
+# Everything hangs on a good $q$. The encoder has never seen an image with holes, and misreads one. So fill the holes first with something near: the five training images that agree best with what is seen give five codes. From each, fit a Gaussian $q$ to this one image: 50 gradient steps on the bound of its seen pixels.
 
 # %%
 x_whole = vh.binarize(mnist.test[:100], "fixed")
@@ -749,7 +749,7 @@ below.legend()
 plt.show()
 
 # %% [markdown]
-# **Too small costs, too large hardly.** Up to $J = 20$ more dimensions buy nats. On MNIST $J = 50$ is level with 20: many of its dimensions stay unused, with posteriors at the prior, and the KL term charges nothing for those. So take a generous $J$ and count `vh.active_units`, the dimensions whose code changes from image to image. If nearly all $J$ are active, as for the densities in the table below and for the folder of 8.1, try more. Take $J = 2$ where you want a plane to look at.
+# **For the bound, too small costs, too large hardly.** Up to $J = 20$ more dimensions buy nats. On MNIST $J = 50$ is level with 20: many of its dimensions stay unused, with posteriors at the prior, and the KL term charges nothing for those. So take a generous $J$ and count `vh.active_units`, the dimensions whose code changes from image to image. If nearly all $J$ are active, as for the densities in the table below and for the folder of 8.1, try more, and see whether the test bound rises. For samples take fewer: they get worse as $J$ grows ([section 21.5](21_next_steps.ipynb)). Take $J = 2$ where you want a plane to look at.
 #
 # **Which likelihood?** For pixels of 0 and 1 `"bernoulli"`. For grey levels and colours a density, `"gaussian"` or `"continuous_bernoulli"`, if you want probabilities; `"bernoulli"`, a cross-entropy, if you only want to look at digits. To compare two, integrate each over the width of a grey level: that gives the 256 levels probabilities.
 
@@ -785,7 +785,7 @@ vh.table(
 )
 
 # %% [markdown]
-# The Gaussian with a learnt $\sigma$ gives the grey levels of MNIST the most probability, and has the largest error of reconstruction (RMSE, in thousandths of the range from black to white): where $\sigma$ is large, a wrong mean costs little. Cross-entropy on grey levels has the smallest, and is no density at all ([grey levels](17_grey_levels.ipynb)). For photographs we tried the Gaussian alone. Its $\sigma$ has a floor of one grey level; without one, a pixel that never varies would make the density infinite.
+# The Gaussian with a learnt $\sigma$ gives the grey levels of MNIST the most probability, and has the largest error of reconstruction (RMSE, in thousandths of the range from black to white): where $\sigma$ is large, a wrong mean costs little. The continuous Bernoulli is hardly better; why, we have not tested. Cross-entropy on grey levels has the smallest, and is no density at all ([grey levels](17_grey_levels.ipynb)). On photographs the Gaussian wins too ([section 21.7](21_next_steps.ipynb)). Its $\sigma$ has a floor of one grey level; without one, a pixel that never varies would make the density infinite.
 #
 # ## 8.6 Out of the notebook
 #
@@ -837,7 +837,7 @@ for name, text in (
 # %% [markdown]
 # - **`.keras`** keeps everything: networks, likelihood, noise, optimiser. Loading it needs `vae_helpers`.
 # - **`export`** writes a TensorFlow SavedModel, for TensorFlow Serving or any program with TensorFlow. It needs none of our code. The decoder alone puts out what the likelihood takes: logits, or for a Gaussian means and log-variances.
-# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, without a network: move $z$, or draw it from the prior, and see such pieces. (The command runs in the book's folder.) They miss the bright ones: the codes of the pictures do not fill the prior, as in 8.2.
+# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, offline: move $z$, or draw it from the prior, and see such pieces. (The command runs in the book's folder.) The bright pieces are missing: their codes may lie where the prior seldom draws ([section 21.5](21_next_steps.ipynb)).
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Twenty pieces drawn from the VAE of photographs: soft blots of reddish brown, black and blue without texture."}}
 vh.plot_images(model.sample(20, seed=0), columns=10)

@@ -339,7 +339,7 @@ pairs += [
     (z[:, 1], stats.t(5, mu, math.sqrt(0.7**2 + 0.5**2))),
 ]
 vh.check(
-    "eight tests of the seven families are passed, by p-value",
+    "eight tests of the seven distributions are passed, by p-value",
     p_values(pairs),
     0.01,
     relation=">",
@@ -478,7 +478,7 @@ vh.check(
 # %% [markdown]
 # ## 13.5 When no g can be written down: implicit gradients
 #
-# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared and F** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) observed that **you do not need $F^{-1}$, only the derivatives of $F$**. They call it *implicit reparameterisation*.
+# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared and F** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. **You do not need $F^{-1}$, only the derivatives of $F$.** [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) call this *implicit reparameterisation*, and made it work for all of these.
 #
 # *Derivation.* Look at the first picture again: the height $u$ stays, the curve moves. Let $z(\phi)$ be the solution of $F(z; \phi) = u$ for a fixed $u$. Differentiate both sides in $\phi$. The right side is constant:
 #
@@ -670,7 +670,7 @@ vh.check(
 #
 # Explicit: $\frac{dz}{d\lambda} = \frac{\log(1 - u)}{\lambda^2} = -\frac{z}{\lambda}$.
 #
-# Implicit: $F = 1 - e^{-\lambda z}$, so $\partial F / \partial \lambda = z e^{-\lambda z}$, and the density is $\lambda e^{-\lambda z}$. By (13.2) $\frac{dz}{d\lambda} = -\frac{z e^{-\lambda z}}{\lambda e^{-\lambda z}} = -\frac{z}{\lambda}$. They agree, and the second never used $F^{-1}$. In the picture on top, the larger samples slide further.
+# Implicit: $F = 1 - e^{-\lambda z}$, so $\partial F / \partial \lambda = z e^{-\lambda z}$, and the density is $\lambda e^{-\lambda z}$. By (13.2) $\frac{dz}{d\lambda} = -\frac{z e^{-\lambda z}}{\lambda e^{-\lambda z}} = -\frac{z}{\lambda}$. They agree, and the second never used $F^{-1}$. Since $|dz/d\lambda| = z/\lambda$, larger samples slide further, as in the picture on top.
 #
 # </details>
 

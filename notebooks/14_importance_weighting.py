@@ -17,7 +17,7 @@
 #
 # This page adds the bound with several draws to [chapter 1](01_theory.ipynb): what happens if you average $k$ importance weights *before* you take the logarithm.
 #
-# **The logarithm of the mean of $k$ weights is on average a lower bound on $\log p(x)$. It rises with $k$, and where the weights have a finite variance its gap shrinks like $1/k$**: in our example from 0.79 nats at $k = 1$ to below 0.01 at $k = 50$. There is one trap. **The $q$ with the better ELBO can be the worse sampler**: the best diagonal $q$ starts at 0.35 nats and has 0.06 left at $k = 50$, since its weights have infinite variance.
+# **The logarithm of the mean of $k$ weights is on average a lower bound on $\log p(x)$. It rises with $k$, and where the weights have a finite variance its gap shrinks like $1/k$**: in our example from 0.79 nats at $k = 1$ to below 0.01 at $k = 50$. There is one trap. **The $q$ with the better ELBO can be the worse sampler**: the best diagonal $q$ starts at 0.35 nats and has 0.06 left at $k = 50$: its weights have infinite variance.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -167,7 +167,7 @@ plt.show()
 #
 # ## 14.3 How fast it closes
 #
-# **For large $k$ the gap is half the relative variance of the weights, divided by $k$** ([Maddison et al. 2017; Domke & Sheldon 2018](../book/bibliography.md)):
+# **For large $k$ the gap is half the relative variance of the weights, divided by $k$** ([Maddison, Lawson et al. 2017; Domke & Sheldon 2018](../book/bibliography.md)):
 #
 # $$
 # \log p_\theta(x) - \mathcal{L}_k \approx \frac{1}{2k} \mathrm{Var} \left( \frac{w}{p_\theta(x)} \right) . \tag{14.3}
@@ -202,7 +202,7 @@ plt.show()
 # \mathrm{Var} \left( \frac{w}{p_\theta(x)} \right) = \frac{P}{\sqrt{\Lambda (2P - \Lambda)}} - 1 . \tag{14.5}
 # $$
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Variance of the weights on a logarithmic axis against the variance of q divided by the posterior's variance, from 0.3 to 4. The curve falls from infinity at one half to zero at one, where q is the posterior, and then rises slowly. The region left of one half is shaded and labelled infinite."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Variance of the weights on a logarithmic axis against the variance of q divided by the posterior's variance, from 0.2 to 4. The curve falls from infinity at one half to zero at one, where q is the posterior, and then rises slowly. The region left of one half is shaded and labelled infinite."}}
 ratio = np.concatenate(
     [np.geomspace(0.5001, 0.6, 60), np.linspace(0.6, 4, 300)]
 )
@@ -263,7 +263,8 @@ vh.check(
 # *provided $2P - \Lambda$ is positive definite*. If it is not, some direction is too narrow and the weights have **infinite variance**. This is not far-fetched: the diagonal $q$ with the best ELBO, $\Lambda = \mathrm{diag}(P)$ ([the linear VAE](12_linear_vae.ipynb)), does it in our example. **A good ELBO does not make a good importance sampler.** The first picture therefore has a *widened* $q$, with standard deviations larger by half: $\Lambda = \mathrm{diag}(P) / 1.5^2$. The next section compares the two.
 
 # %%
-# P and Lambda, of the widened q, are made in the first folded cell.
+# The precisions P, of the posterior, and Lambda, of the widened q, come
+# from the cell of the first picture.
 second_moment = np.linalg.det(P) / math.sqrt(
     np.linalg.det(Lambda) * np.linalg.det(2 * P - Lambda)
 )
@@ -548,7 +549,7 @@ vh.check("draws", weight_variance / 2 / 0.001, 380, atol=5)
 # <details>
 # <summary>Solution</summary>
 #
-# (a) Yes to both: Jensen's inequality and the proof of (14.2) need no variance. (b) No. Half the standard deviation is a quarter of the variance, $\Lambda = 4P \gt 2P$: the weights have infinite variance, and the gap closes more slowly: in the figure of section 14.4 it shrinks 2.3-fold from $k = 10$ to 100, not tenfold. (c) With $P \sigma^2 = \frac{1}{4}$ the gap is $\frac{1}{2} (\frac{1}{4} - 1 - \log \frac{1}{4}) = 0.318$ nats. It looks harmless. The ELBO does not show what the sampler misses.
+# (a) Yes to both: Jensen's inequality and the proof of (14.2) need no variance. (b) No. Half the standard deviation is a quarter of the variance, $\Lambda = 4P \gt 2P$: the weights have infinite variance, and the gap closes more slowly: simulated below, it shrinks 2.3-fold from $k = 10$ to 100, not tenfold. (c) With $P \sigma^2 = \frac{1}{4}$ the gap is $\frac{1}{2} (\frac{1}{4} - 1 - \log \frac{1}{4}) = 0.318$ nats. It looks harmless. The ELBO does not show what the sampler misses.
 #
 # </details>
 

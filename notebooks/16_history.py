@@ -46,7 +46,7 @@ started = time.monotonic()
 vh.use_book_style()
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Dot matrix: ten methods from 1989 to 2014, one a row, against five properties. One objective: all but wake-sleep. A code in one pass: all but sparse coding, stochastic variational inference and generative stochastic networks. The code is a distribution: wake-sleep, probabilistic PCA, stochastic variational inference and the VAE. A new image in one pass: the same four. A decoder that is not linear: wake-sleep, denoising and contractive autoencoders, stochastic variational inference, generative stochastic networks and the VAE. Only the VAE's row, in orange, has all five dots."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Dot matrix: eleven methods from 1989 to 2014, one a row, against five properties. One objective: all but wake-sleep. A code in one pass: all but sparse coding, stochastic variational inference and generative stochastic networks. The code is a distribution: wake-sleep, the Helmholtz machine, probabilistic PCA, stochastic variational inference and the VAE. A new image in one pass: the same five. A decoder that is not linear: wake-sleep, the Helmholtz machine, denoising and contractive autoencoders, generative stochastic networks and the VAE. Two rows have all five dots: the Helmholtz machine and, in orange, the VAE."}}
 properties = [
     "one\nobjec-\ntive",
     "code:\nin one\npass",
@@ -57,12 +57,13 @@ properties = [
 methods = {
     "1989  linear autoencoder": "xx...",
     "1995  wake-sleep": ".xxxx",
+    "1995  Helmholtz machine": "xxxxx",
     "1996  sparse coding": "x....",
     "1999  probabilistic PCA": "xxxx.",
     "2008  PSD": "xx...",
     "2008  denoising autoencoder": "xx..x",
     "2011  contractive autoencoder": "xx..x",
-    "2013  SVI": "x.xxx",
+    "2013  SVI": "x.xx.",
     "2013  VAE": "xxxxx",
     "2014  GSN": "x...x",
 }
@@ -82,7 +83,7 @@ ax.spines[:].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# A full dot: the method has the property. ("Image" is a new one; PSD, SVI and GSN are explained below.)
+# A full dot: the method has the property. The Helmholtz machine has all five, eighteen years before the VAE; what it lacks is the gradient through the sample (section 16.7). ("Image" is a new one; PSD, SVI and GSN are explained below.)
 #
 # **What you will be able to do**
 #
@@ -124,7 +125,7 @@ nu, P = posterior(x, W, m, s)
 # %% [markdown]
 # ## 16.1 Wake-sleep: two networks, two objectives
 #
-# **Wake-sleep** ([Hinton et al. 1995](../book/bibliography.md)) is the closest ancestor: a generative network and a recognition network, trained side by side.
+# **Wake-sleep** ([Hinton et al. 1995](../book/bibliography.md)) already trained a generative network and a recognition network side by side.
 #
 # - The *wake* phase fits the generator to codes drawn from the recognition network, as a VAE does.
 # - The *sleep* phase fits the recognition network to "dreams": draw $z$ and $x$ from the model, and make $q$ predict $z$. That minimises $\mathrm{KL}(p_\theta(z \mid x) \Vert q_\phi(z \mid x))$, the KL with its arguments swapped, on the model's own data.
@@ -181,7 +182,7 @@ plt.show()
 #
 # ## 16.2 Minibatches, without an encoder
 #
-# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) trains variational Bayes on minibatches, with the same factor $N/M$. It is built for *conjugate* models: each unknown, given all others, has a distribution of the same exponential family as its prior, and the expectations of the bound have closed forms. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
+# **Stochastic variational inference** (SVI; [Hoffman et al. 2013](../book/bibliography.md)) trains variational Bayes on minibatches, scaled up by $N/M$ as in [chapter 1](01_theory.ipynb). It is built for *conjugate* models: each unknown, given all others, has a distribution of the same exponential family as its prior, and the expectations of the bound have closed forms. Each data point keeps its own variational parameters, refitted in an inner loop. The VAE needs no conjugacy, and replaces the inner loop by an encoder.
 #
 # ## 16.3 The linear case: probabilistic PCA, PCA, linear autoencoders
 #
@@ -224,7 +225,7 @@ vh.check(
 # \mathbb{E}[x \mid \tilde x] = \tilde x + \tau^2 \nabla \log p(\tilde x) , \tag{16.1}
 # $$
 #
-# where $p(\tilde x)$ is the density of noisy data (compare [Alain & Bengio 2014](../book/bibliography.md)).
+# where $p(\tilde x)$ is the density of noisy data. This is Tweedie's formula ([Efron 2011](../book/bibliography.md)); for denoising autoencoders see [Vincent 2011](../book/bibliography.md) and [Alain & Bengio 2014](../book/bibliography.md).
 #
 # *Proof.* $p(\tilde x) = \int p(x) \mathcal{N}(\tilde x; x, \tau^2 I) dx$, and the gradient of the Gaussian in $\tilde x$ is $\frac{x - \tilde x}{\tau^2}$ times itself. By Bayes' rule $p(x) \mathcal{N}(\tilde x; x, \tau^2 I) = p(x \mid \tilde x) p(\tilde x)$. So $\nabla p(\tilde x) = \frac{1}{\tau^2} (\mathbb{E}[x \mid \tilde x] - \tilde x) p(\tilde x)$. Divide by $p(\tilde x)$. ∎
 #
@@ -344,7 +345,7 @@ vh.check(
 # %% [markdown]
 # ## 16.6 A chain instead of a code
 #
-# **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution, if it is learnt perfectly, is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN learns no explicit $p_\theta(x)$; the VAE learns a bound on one.
+# **Generative stochastic networks** (GSN; [Bengio et al. 2014](../book/bibliography.md)) turn denoising into a sampler. They learn one step of a Markov chain (corrupt, then reconstruct at random) whose long-run distribution, if it is learnt perfectly, is that of the data. To draw an image you run the chain for many steps. A VAE draws the code and decodes it once. The GSN has no explicit $p_\theta(x)$; the VAE has one, and maximises a bound on its logarithm.
 #
 # ## 16.7 Side by side
 #
@@ -359,7 +360,7 @@ vh.check(
 # | denoising, contractive | error with noise, or + penalty | point, amortised |
 # | GSN | log-likelihood of the clean image, given the noisy one | state of a chain |
 #
-# The VAE's own idea was published twice, independently: by [Kingma & Welling 2013](../book/bibliography.md) and by [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md). Two more put both networks on one bound without that gradient: the Helmholtz machine ([Dayan et al. 1995](../book/bibliography.md)), and in the same winter NVIL, by the score function ([Mnih & Gregor 2014](../book/bibliography.md)).
+# The VAE's own idea was published twice, independently: by [Kingma & Welling 2013](../book/bibliography.md) and by [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md). Two more put both networks on one bound without that gradient: the Helmholtz machine ([Dayan et al. 1995](../book/bibliography.md)), and, shortly after the VAE, NVIL (neural variational inference and learning), by the score function ([Mnih & Gregor 2014](../book/bibliography.md)).
 #
 # ## What we measured
 #
@@ -377,7 +378,7 @@ vh.report_page(started)
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - what each ancestor and neighbour of the VAE optimises, and that of these ten only the VAE has all five properties of the first figure;
+# - what each ancestor and neighbour of the VAE optimises, and that of these eleven only the Helmholtz machine and the VAE have all five properties of the first figure;
 # - that the swapped KL keeps the posterior's variances, where the VAE's KL makes them too small;
 # - the proof that the best denoiser gives the slope of a log density.
 #
@@ -465,7 +466,7 @@ vh.check("exercise 3: v = 3, τ = 1", best_K, 0.75, atol=1e-6)
 # <details>
 # <summary>Solution</summary>
 #
-# Wake-sleep works: it was made for such codes, because each phase only fits a network to given pairs $(x, z)$. SVI works where the conditionals are conjugate. The VAE's bound stands, but its gradient does not: $z$ jumps when $\phi$ moves, so there is no path to differentiate. It would need the score-function gradient of chapter 1 with a good baseline ([Mnih & Gregor 2014](../book/bibliography.md)), or a smooth code that approaches 0 and 1 ([Jang et al. 2017](../book/bibliography.md), [Maddison et al. 2017](../book/bibliography.md)).
+# Wake-sleep works: it was made for such codes, because each phase only fits a network to given pairs $(x, z)$. SVI works where the conditionals are conjugate. The VAE's bound stands, but its gradient does not: $z$ jumps when $\phi$ moves, so there is no path to differentiate. It would need the score-function gradient of chapter 1 with a good baseline ([Mnih & Gregor 2014](../book/bibliography.md)), or a smooth code that approaches 0 and 1 ([Jang et al. 2017](../book/bibliography.md), [Maddison, Mnih & Teh 2017](../book/bibliography.md)).
 #
 # </details>
 

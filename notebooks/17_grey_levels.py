@@ -201,7 +201,7 @@ plt.show()
 # %% [markdown]
 # The missing term is smallest in the middle and large at the ends. So it is no constant that training could ignore: added, it rewards $y$ near 0 or 1.
 #
-# **What does a fit learn?** Draw pixels from a continuous Bernoulli with $y = 0.9$ (through its inverse CDF: exercise 1). BCE settles at 0.67, the mean of the data. The continuous Bernoulli recovers 0.9, which has the same mean by (17.3), but another density.
+# **What does a fit learn?** Draw pixels from a continuous Bernoulli with $y = 0.9$ (through its inverse CDF: exercise 1). BCE settles at 0.67, the mean of the data. The continuous Bernoulli recovers $y = 0.9$, whose mean by (17.3) is 0.67 too.
 
 # %%
 u = np.random.default_rng(19).random(50_000)
@@ -376,12 +376,12 @@ vh.check(
 # %% [markdown]
 # ## 17.4 Which reading to use
 #
-# Each has its price: the first needs the name of its data, the second $\log C$. It is wrong to report one under the name of the other.
+# Each has its price: reading 1 costs $\log C$, reading 2 a label, the name of its data. It is wrong to report one under the name of the other.
 #
 # - *You want digits, black or white.* Keep the Bernoulli. Say that the figure belongs to dynamically binarised data, and compare it with such figures alone.
 # - *You want grey levels as they are.* Add $\log C(y)$ (`tfd.ContinuousBernoulli` does, at $y = \frac{1}{2}$ too), or take a Gaussian. Show the mean (17.3) as the picture, not $y$.
 #
-# Where other chapters give $\log p_\theta(x)$ of grey levels, it is $\log \int p(z)\, e^{B}\, dz$. That lies between the two sides of (17.5): it is a tighter bound on the same average.
+# Where other chapters give $\log p_\theta(x)$ of grey levels, it is $\log \int p(z)\, e^{B}\, dz$. That lies between the two sides of (17.5), above the right one by Jensen's inequality, and below the left one because $\log \int p\, e^f$ is convex in $f$. So it is a tighter bound on the same average.
 #
 # ## What we measured
 #
@@ -415,7 +415,7 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# With $r = y/(1 - y)$ the density is proportional to $r^x$, so $F(t) = \frac{r^t - 1}{r - 1}$ and its inverse is $g(u) = \frac{\log(1 + u (r - 1))}{\log r}$, the line above. It is differentiable in $y$, so it may even serve as $q$. At $y = 0.7$, $r = \frac{7}{3}$: $\log C = \log \frac{\log (7/3)}{0.4} = \log 2.1182 = 0.7506$ nats, and the mean is $\frac{0.7}{0.4} - \frac{1}{\log (7/3)} = 1.75 - 1.1802 = 0.5698$.
+# With $r = y/(1 - y)$ the density is proportional to $r^x$, so $F(t) = \frac{r^t - 1}{r - 1}$ and its inverse is $g(u) = \frac{\log(1 + u (r - 1))}{\log r}$, the line above. At $y = 0.7$, $r = \frac{7}{3}$: $\log C = \log \frac{\log (7/3)}{0.4} = \log 2.1182 = 0.7506$ nats, and the mean is $\frac{0.7}{0.4} - \frac{1}{\log (7/3)} = 1.75 - 1.1802 = 0.5698$.
 #
 # </details>
 

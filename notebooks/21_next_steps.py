@@ -163,7 +163,7 @@ vh.check(
 # %% [markdown]
 # Read along a row. It is one model, not a weight is changed, and its figure moves by more than four nats, up to seven. Every model looks best on thresholded images. Why? For a given $z$ the reconstruction term is linear in $x$ (equation 2.4). So, averaged over the coins, an image of coins scores what its grey levels score. (The encoder's $z$ moves too, so these columns differ by up to two nats.) A threshold moves each pixel to the value that is likelier anyway, and a decoder that finds the same value likelier is paid for it. So "MNIST, −142 nats" means little without its version.
 #
-# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the network trained on fresh coins (*dynamic*) has the highest bound. It has never seen a thresholded image, unless by chance, and is ahead on them by two nats and more.
+# Now read down a column. You might expect the diagonal to win, since each model is at home there. It does not: in *every* column the network trained on fresh coins (*dynamic*) has the highest bound. It has never seen a thresholded image, and is ahead on them by about three nats.
 #
 # ## 21.2 Fresh coins: who learns from them?
 #
@@ -245,11 +245,11 @@ for version, nats in (("fixed", 7.7), ("dynamic", 4.2)):
 
 
 # %% [markdown]
-# Each dot is a training, two for each version. **The decoder loses nothing that shows.** New images have the same $\log p_\theta(x)$ as those it was trained on, to within a quarter of a nat; the choice of 10,000 images alone is worth ±1.25. What a new image loses, it loses as *gap*: three nats on grey levels, five to seven on thresholded digits and on fixed coins. The decoder knows digits; the encoder knows *these* digits. [Zhang et al. 2022](../book/bibliography.md) report of larger models, too, that most of what is lost is lost in finding $z$; there it has to be estimated.
+# Each dot is a training, two for each version. **The decoder loses nothing that shows.** New images have the same $\log p_\theta(x)$ as those it was trained on, to within a quarter of a nat; the choice of 10,000 images alone is worth ±1.3. What a new image loses, it loses as *gap*: three nats on grey levels, five to seven on thresholded digits and on fixed coins. The decoder knows digits; the encoder knows *these* digits. [Zhang et al. 2022](../book/bibliography.md) report of larger models, too, that most of what is lost is lost in finding $z$; there it has to be estimated.
 #
 # With fresh coins the gap grows by less than a nat. The test images of *fixed* and *dynamic* have the same distribution, so here you may compare across: the gap is 7.7 nats against 4.2. Is it so for the other systems? S1 and S4 are convolutional; S2, with dropout, and S3 are the dense networks of [chapter 6](06_case_studies.ipynb).
 #
-# > **Note.** Take a fair sample. $\log p_\theta(x)$ differs from image to image by a standard deviation of 45 nats, and the first images of MNIST's two sets are not typical of the rest. Measured on the first 2,000 of each, this page once took their difference for memory in the decoder.
+# > **Note.** Take a fair sample. $\log p_\theta(x)$ differs from image to image by a standard deviation of 45 nats, and the first images of MNIST's two sets are not typical of the rest.
 
 
 # %% tags=["plumbing", "exact"]
@@ -299,11 +299,11 @@ vh.check(
 # %% [markdown]
 # No gain of $\log p_\theta(x)$ shows for S0: −0.4 ± 1.7 nats. Fresh coins made an encoder that copes better with images it has not seen, and *that* is its lead of three nats in the bound. S3 gains two nats of bound, barely more than its interval, S2 with its dropout less than one, and none of the five gains likelihood that three seeds could show. S1 and S4, trained for ten epochs, gain nothing that shows. That fits: fresh coins keep an encoder from learning its training images by heart, and a network that had no time for that, or dropout, has less to gain.
 #
-# > **Note.** Three limits. The coins of the training images are new in the last pair of the figure, but the digits are not. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And all of this is measured with $J = 2$: a larger network with more latent numbers may well gain likelihood too.
+# > **Note.** Three limits. With fresh coins even the "seen" images have new coins, so the last pair of the figure is not measured quite like the others. A training image may have a smaller gap because the decoder gives it a posterior that is easier to fit, not because the encoder knows it. And all of this is measured with $J = 2$: a larger network with more latent numbers may well gain likelihood too.
 #
 # ## 21.3 Clothes
 #
-# The tutorial ends by naming what to try next: other data, wider layers, a larger latent space. Here it is tried, from here on with one seed. Fashion-MNIST has the format of MNIST and shows clothes. The network is S1 with $J = 2$, trained for ten epochs: once on clothes cut at one half, once on their grey levels. In the table *s1-threshold* is the same with digits.
+# The tutorial behind S1 ([chapter 3](03_conv_vae.ipynb)) ends by naming what to try next: other data, wider layers, a larger latent space. Here it is tried, from here on with one seed. Fashion-MNIST has the format of MNIST and shows clothes. The network is S1 with $J = 2$, trained for ten epochs: once on clothes cut at one half, once on their grey levels. In the table *s1-threshold* is the same with digits.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Ten pieces of clothing in four rows. Cut at one half, a checked shirt becomes a scatter of dots and a sandal a few strokes; the reconstructions are smooth, blurred shapes. In grey levels shirt and sandal can be recognised; the reconstructions keep the outline and the brightness of each piece, and no letters, checks or straps."}}
 names = {"threshold": "s1-fashion", "grey levels": "s1-fashion-grey"}
@@ -335,7 +335,7 @@ grey_cost = -vh.stored("s1-fashion-grey")[0]["test_elbo"]
 vh.check("of what a grey image costs", 190 / grey_cost, 0.7, atol=0.01)
 
 # %% [markdown]
-# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back a rough outline and the brightness; letters, checks and straps are gone, and the sandal returns as a shoe. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is 46 nats an image (section 3.1), since they are nearly black and white. For clothes it is 190, seven tenths of what a grey image costs. (So grey levels have no $\log p(x)$ in the table.) [The page on grey levels](17_grey_levels.ipynb) says what such a bound optimises.
+# A threshold does not suit clothes: the checked shirt falls apart, the dark sandal almost disappears. In grey levels they are whole, and the network gives back a rough outline and the brightness; letters, checks and straps are gone, and the sandal returns as a shoe. Do not compare the two bounds. The Bernoulli formula reads a grey level as a coin and pays for its uncertainty. For digits that is 45.5 nats an image ([section 3.1](03_conv_vae.ipynb)), since they are nearly black and white. For clothes it is 190, seven tenths of what a grey image costs. (So grey levels have no $\log p(x)$ in the table.) [The page on grey levels](17_grey_levels.ipynb) says what such a bound optimises.
 #
 # ## 21.4 More latent dimensions
 #
@@ -396,7 +396,7 @@ vh.check(
 )
 
 # %% [markdown]
-# A larger KL term is the price, and the reconstruction pays it back several times over. From 20 to 50 nothing is gained: the change is below two nats, and a nat or so is what another seed made with $J = 2$.
+# A larger KL term is the price, and the reconstruction pays it back several times over. From 20 to 50 nothing is gained: the change is a nat or less, and as much is what another seed made with $J = 2$.
 #
 # But the two networks leave the surplus in different states. The dense one switches most of it off: with $J = 50$ it uses 19 dimensions, and the other 31 stay at the prior and cost nothing ([chapter 2](02_mlp_vae.ipynb) says what counts as "active"). The convolutional one, after ten epochs with small steps, uses all fifty, and pays six nats more KL for five nats of reconstruction.
 #
@@ -460,7 +460,7 @@ vh.check(
 # %% [markdown]
 # Test images, which no network has seen, lie 35 pixels from their nearest neighbour. Samples with $J = 2$ and $J = 5$ lie about as near, with $J = 20$ and 50 about twenty pixels farther. So the impression is right, with one reservation: the measure does not see blur. A soft mixture of a six and an eight, cut at one half, is a smooth shape that lies near some digit. What it does see is strokes where no digit has them.
 #
-# Why? The decoder is trained where the encoder puts its $z$. With $J = 20$ the KL term of a test image is 31 nats. The mean KL term splits into two parts ([the page on the aggregate posterior](15_aggregate_posterior.ipynb) proves it): how much $z$ says about *which* image it was, and the divergence of all the codes together, the aggregate posterior, from the prior. Which of 10,000 images it was takes $\log 10{,}000 = 9.2$ nats to say, and $z$ cannot say more. So the aggregate posterior of the test images lies nearly 22 nats from the prior, or more.
+# Does the KL term explain it? Only in part. The decoder is trained where the encoder puts its $z$. With $J = 20$ the KL term of a test image is 31 nats. The mean KL term splits into two parts ([the page on the aggregate posterior](15_aggregate_posterior.ipynb) proves it): how much $z$ says about *which* image it was, and the divergence of all the codes together, the aggregate posterior, from the prior. Which of 10,000 images it was takes $\log 10{,}000 = 9.2$ nats to say, and $z$ cannot say more. So the aggregate posterior of the test images lies nearly 22 nats from the prior, or more.
 
 # %% tags=["check"]
 kl_of_20 = sweeps["convolutional"][3]["test_kl"]
@@ -559,7 +559,7 @@ show_rows(
 )
 
 # %% [markdown]
-# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. The file has 256 levels, so the probability of one is about the density divided by 256, as long as the density does not change much within a level ([Theis et al. 2016](../book/bibliography.md)), and one number costs 8 bits less $\log_2$ of the density. Guessing all levels alike costs 8.
+# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. The file has 256 levels, so the probability of one is about the density divided by 256, as long as the density does not change much within a level ([Theis et al. 2016](../book/bibliography.md)), so one number costs $8 - \log_2(\text{density})$ bits. Guessing all levels alike costs 8.
 
 # %% tags=["plumbing", "exact"]
 cifar = {name: vh.stored(name)[0] for name in names}
@@ -609,7 +609,7 @@ vh.check(
 )
 
 # %% [markdown]
-# On the inner levels of these twenty photographs, even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli (± 0.2, by the choice of twenty). Guessing costs 8, so there is little to be saved. This network saves 0.6; the Gaussian saves 1.6 and is far from its limit, at which it pays 1.3. So here the likelihood decides the bound, and the reconstructions do not show it.
+# On the inner levels of these twenty photographs, even a decoder that knew every number would pay 7.2 bits with the continuous Bernoulli. Guessing costs 8, so there is little to be saved. This network saves 0.6; the Gaussian saves 1.6 and is far from its limit, at which it pays 1.3. So here the likelihood decides the bound, and the reconstructions do not show it.
 
 # %% [markdown]
 # ## What we measured
