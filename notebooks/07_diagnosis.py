@@ -436,7 +436,7 @@ def costs_of(name):
     )
     said = f"Costs {mean:.1f}" if mean > 0 else f"Gains {-mean:.1f}"
     if abs(mean) < half:
-        said = f"No cost that shows: {mean:.1f}"
+        said = f"Within the noise: a cost of {round(mean, 1) + 0.0}"
     text = (
         f"**{said} ± {half:.1f} nats**: {what} is"
         f" {ours:.1f}, that of the honest model {theirs:.1f}."
