@@ -119,11 +119,15 @@ def test_plain_markdown_only(script):
 
 
 @each_chapter
-def test_pictures_have_alt_text(script):
+def test_pictures_have_alt_text_and_alt_texts_a_picture(script):
     for mime in ("image/png", "image/gif", "image/svg+xml"):
         for cell in outputs_with(read(script), mime):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) >= 40, f"no useful alt text (mystnb.image.alt) for:\n{cell.source}"
+    for cell in code_cells(read(script)):  # executed where matplotlib draws nothing inline, it would have none
+        if "image" in cell.metadata.get("mystnb", {}):
+            shown = {kind for output in cell.outputs for kind in output.get("data", {})}
+            assert shown & {"image/png", "image/gif", "image/svg+xml", "text/html"}, f"no picture:\n{cell.source}"
     for cell in read(script).cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"!\[\s*\]\(", cell.source)
