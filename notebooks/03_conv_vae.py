@@ -96,7 +96,7 @@ plt.show()
 # - compute $\log p(x)$ exactly in two dimensions, and see where the gap below it comes from;
 # - read a table of results without comparing what cannot be compared.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to twelve minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to seventeen minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
 #
 # The tutorial is "Convolutional Variational Autoencoder" in TensorFlow's documentation, system S1 of this book. You rebuild it as published: the same network, data, loss, optimiser and schedule. Then you ask what its figure means.
 #
@@ -165,7 +165,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So a model pays for these coins in every image, be it in grey levels (the ceiling of chapter 2), fixed or dynamic. A threshold takes them out: thresholded digits are easier to describe, though the models of section 3.9 gain only a few nats by it: one that cannot tell where an edge runs pays for it on either version. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Where it speaks of the literature, it slips: "dynamic binarisation of Larochelle's MNIST" cannot be: the file that Larochelle published holds one draw of the coins, so it is *fixed*.
+# So a model pays for these coins in every image, be it in grey levels (the ceiling of chapter 2), fixed or dynamic. A threshold takes them out: thresholded digits are easier to describe, though the models of section 3.9 gain only a few nats by it: one that cannot tell where an edge runs pays for it on either version. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Its "dynamic binarisation of Larochelle's MNIST" is a slip: Larochelle's file holds one draw of the coins, so it is *fixed*.
 #
 # ## 3.2 Two convolutional networks
 #
@@ -235,7 +235,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The rounding hides something: pixel 27 of each row and column, the image's last column and last row, is never looked at. No change there reaches the output, so the gradient must be zero. Does it matter? MNIST's digits sit in the middle; about one test image in a hundred has ink there. On other data it may be more.
+# The rounding hides something: pixel 27 of each row and column, the image's last column and last row, is never looked at. No change there reaches the output, so the gradient must be zero. Does it matter? MNIST's digits sit in the middle; about one test image in a hundred has ink there.
 
 # %% tags=["check"]
 x = tf.Variable(vh.binarize(images.test[:16], "none"))
@@ -468,7 +468,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image most of the scattered points lie higher; over 3,200 images the networks are level in training mode, as the next table shows.
+# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image most of them lie above the network without it; over 3,200 images the networks are level in training mode, as the next table shows.
 #
 # At test time the running averages step in, and the network that is tested is not the one that was trained. How much does that cost? (99% is Keras's default, and the network of the figure.)
 
@@ -654,7 +654,7 @@ show_rows(
 # %% [markdown]
 # Zeros and ones survive. Many others come back as another digit: the fours as nines, the fives as something between three and eight. Grey marks what the point $z$ does not determine. Section 3.7 shows that the decoder is not alone to blame.
 #
-# **The plane.** Decode a 20 × 20 grid of points. Equal steps from −3 to 3 would spend most pictures where the prior seldom goes. So take equal steps in probability: 20 points where the normal distribution has passed between 5% and 95%, its *quantiles*.
+# **The plane.** Decode a 20 × 20 grid of points. Equal steps from −3 to 3 would spend most pictures where the prior seldom goes. So take equal steps in probability: 20 *quantiles* of the normal distribution, from 5% to 95%.
 
 # %%
 shares = np.linspace(0.05, 0.95, 20)
@@ -852,7 +852,7 @@ figure.supylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it. Half of the gaps are smaller than the first one, under four nats; the large ones bring the mean to 7.3.
+# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it. Half of the gaps are under four nats; the large ones bring the mean to 7.3.
 #
 # How much of the gap is the family's fault, and how much the encoder's? Give each image its *own* best Gaussian with independent coordinates: start at the mean and the spread of its true posterior, and improve $\mu$ and $\sigma$ by gradient descent on the same divergence. What is left is the price of the Gaussian family, the **approximation gap**, or a little more if the descent stops short. The rest is the price of having one encoder for all images, the **amortisation gap** ([Cremer, Li & Duvenaud 2018](../book/bibliography.md)).
 
@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats against 7.3, and other 300 images would give other figures, since gaps differ by more from image to image. So unfamiliar images are hardly most of it. More epochs did not help S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats; on all test images that of S1 is 6.5 (section 3.9). So unfamiliar images explain little. More epochs did not help the similar S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")
@@ -1044,7 +1044,7 @@ plt.show()
 #
 # **Compare within a panel.** One network, not a weight changed, moves by four to seven nats when only the version of the test images changes ([the page on other data](21_next_steps.ipynb) has the table).
 #
-# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little: of eight such comparisons one may do that by chance. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model. Whoever reports one number should say which question it answers.
+# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little: of eight such comparisons one may do that by chance. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "S2 less S0 in nats with 95% intervals, four versions of the data from top to bottom. Bound: ahead by 0.8 on grey levels, 1.7 on thresholded and on fixed digits, behind by 0.7 on dynamic ones. Exact likelihood: behind by 1.2, 1.5, 0.6 and 0.7. Only on thresholded digits do both intervals exclude zero, on opposite sides; on grey levels that of the likelihood and on fixed digits that of the bound does too."}}
 differences = {}
@@ -1146,10 +1146,10 @@ Markdown(f"{fold}{whole}\n</details>")
 # %% [markdown]
 # > **Note.** Limits of this comparison:
 # >
-# > - *Recipes, not architectures*: S0 and S4 differ in weights, minibatch, step size and in how $\sigma$ is made, besides the layers.
+# > - *Recipes, not architectures*: S0 and S4 differ in epochs, minibatch, step size and in how $\sigma$ is made, besides the layers.
 # > - *Versions*: only *fixed* and *dynamic* test images have the same distribution and may be compared with each other.
 # > - *Seeds*: ± and the bars are 95% intervals over three seeds, 4.3 standard errors. S4 long has one seed and says nothing about differences of a nat.
-# > - *Images*: the bound and the exact $\log p(x)$ are over all 10,000 test images. The figure from 500 draws adds a gap to the bound that in most rows is of the first 1,000 or 2,000.
+# > - *Images*: the bound and the exact $\log p(x)$ are over all 10,000 test images. The figure from 500 draws is the bound plus a gap, which in most rows was measured on the first 1,000 or 2,000 alone.
 # > - *Seconds* were measured once for each system, on grey levels and two quiet cores.
 
 # %% [markdown]
@@ -1323,7 +1323,7 @@ print("yours:", log_p_from_prior(model, x), "expected: about -145.1")
 # return np.mean(tf.reduce_logsumexp(log_px_z, axis=1)) - np.log(draws)
 # ```
 #
-# It comes within a fraction of a nat of the exact value, nearer than 500 draws an image from the encoder. Knowing an image, the posterior fills a small share of the prior, about $e^{-\mathrm{KL}}$. With a KL term near 5 nats one draw in some 150 lands where it counts, and 20,000 draws hold a hundred of those. With 20 dimensions there is no such luck: with a KL term of 31 nats ([the page on other codes](21_next_steps.ipynb)) it would be one draw in $10^{13}$.
+# It comes within a fraction of a nat of the exact value, nearer than 500 draws an image from the encoder. Given an image, the posterior fills a small share of the prior, about $e^{-\mathrm{KL}}$. With a KL term near 5 nats one draw in some 150 lands where it counts, and 20,000 draws hold a hundred of those. With 20 dimensions there is no such luck: with a KL term of 31 nats ([the page on other codes](21_next_steps.ipynb)) it would be one draw in $3 \cdot 10^{13}$.
 #
 # </details>
 

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 6. Case studies: two published VAEs, mended
 #
-# **A ReLU on both outputs of the encoder costs some 34 nats. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser loses 21 nats in its first epoch.** Other suspects cost nothing. You find out which is which by changing one thing at a time.
+# **A ReLU on both outputs of the encoder costs some 34 nats. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser loses 21 nats in its first epoch.** Two heads cost nothing. You find out which is which by changing one thing at a time.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -159,7 +159,7 @@ axis.grid(False)
 plt.show()
 
 # %% [markdown]
-# Each square is a weight: one layer with four outputs, and where the two heads cut it. Two heads make the program easier to read; the network can do no more than before. One trace remains: Keras draws the first weights from a range that here differs by less than half a percent.
+# Each cell is a weight of one layer with four outputs; the line parts the two heads. Two heads make the program easier to read; the network can do no more than before. One trace remains: Keras draws the first weights from a range that here differs by less than half a percent.
 #
 # ## 6.2 A ReLU where none belongs
 #
@@ -200,7 +200,7 @@ bar = COSTS["ReLU on heads"]
 vh.check("the bar of the first picture", cost_of_relu, bar, atol=8)
 
 # %% [markdown]
-# One argument in each head (which of the two costs it, this run cannot tell), and most of what eight epochs taught is gone: the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
+# One argument in each head undoes most of what eight epochs taught (which head is to blame, this run cannot tell): the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
 #
 # **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. With ReLU heads one of the two means is stuck at zero for nearly every image of this run; so the lower panel shows the other one, with the digits in rows.
 
@@ -245,7 +245,7 @@ plt.show()
 #
 # **What they pay.** Look at the KL term of one latent number as a function of $\sigma$.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "The KL term of one latent number against sigma from 0.1 to 3, for the means 0 and 2. The half with sigma at least 1, shaded, is all that a ReLU head can reach; there both curves rise from their minimum at sigma 1. A linear head uses the other half, where clouds are small."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "The KL term of one latent number against sigma from 0.1 to 3, for the means 0 and 2. The part with sigma at least 1, shaded, is all that a ReLU head can reach; there both curves rise from their minimum at sigma 1. A linear head uses the other part, where clouds are small."}}
 some_sigma = np.linspace(0.08, 3, 300)
 figure, axis = plt.subplots(figsize=(6, 2.9))
 for mean, color in ((2, GREEN), (0, BLUE)):
@@ -260,7 +260,7 @@ axis.legend(fontsize=12, loc="upper center")
 plt.show()
 
 # %% [markdown]
-# ReLU heads reach only the shaded half. The derivative with respect to $\sigma^2$ is $\frac12(1 - 1/\sigma^2)$, which is not negative there. So their smallest value stands at $\sigma = 1$:
+# ReLU heads reach only the shaded part. The derivative with respect to $\sigma^2$ is $\frac12(1 - 1/\sigma^2)$, which is not negative there. So the KL term is smallest at $\sigma = 1$:
 #
 # $$\operatorname{KL}_j = \tfrac{1}{2}\left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right) \ge \tfrac{1}{2}\mu_j^2. \tag{6.1}$$
 #
@@ -352,7 +352,7 @@ vh.plot_images(np.concatenate(rows))
 plt.show()
 
 # %% [markdown]
-# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clear 1. A draw from the prior lies beyond 3 once in 740 times; so this decoder can make other pictures, but the prior hardly ever asks for them.
+# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clear 1. On this axis a draw from the prior lies above 3 once in 740 times; so this decoder can make other pictures, but the prior hardly ever asks for them.
 #
 # Put a number to this variety: the variance of each pixel over 2,000 decoded draws, summed over the pixels. Even linear heads reach less than a quarter of the test images', because decoded pictures are averages.
 
@@ -469,7 +469,7 @@ plt.show()
 #
 # ## 6.4 Functional Keras networks
 #
-# The second write-up (S3) is smaller and trains in smaller steps: one hidden layer of 256 units a network, minibatches of $M = 100$, and the optimiser RMSprop, which divides each gradient by a running root mean square of itself. It is written in the functional style throughout.
+# The second write-up (S3) is smaller and trains on smaller minibatches: one hidden layer of 256 units a network, minibatches of $M = 100$, and the optimiser RMSprop, which divides each gradient by a running root mean square of itself. It is written in the functional style throughout.
 
 
 # %%
@@ -519,7 +519,7 @@ else:
     raise AssertionError("this version of Keras takes a symbolic loss")
 
 # %% [markdown]
-# Train it for 50 epochs. To save time, `fit` runs 30 of the 600 small steps of an epoch at once; in plain Keras you would give `compile` the number, `steps_per_execution=30`.
+# Train it for 50 epochs. To save time, `fit` runs 30 of the 600 steps of an epoch at once; in plain Keras you would give `compile` the number, `steps_per_execution=30`.
 
 # %% tags=["nbval-ignore-output"]
 s3.compile(keras.optimizers.RMSprop(1e-3), objective=vh.sgvb_b)
@@ -680,7 +680,7 @@ bar = COSTS["loss a pixel,\nRMSprop"]
 vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 
 # %% [markdown]
-# The first row and the third are the same training, but for rounding, each measured with draws of its own. Adam's two rows differ by more than that, but one seed gains and the other loses, and by about as much as seeds differ anyway. Two seeds show no effect; a small one they could not show. How much of RMSprop's loss is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
+# The first row and the third are the same training, but for rounding, each measured with draws of its own. Between Adam's two rows one seed gains and the other loses, by three nats at most; seeds differ by two anyway. Two seeds show no effect; a small one they could not show. How much of the 21 nats is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
 #
 # > **Note.** This page trained S3 with a loss in nats an image. The published figure was made with an older Keras, which this page has not run. So do not conclude that the write-up lost these nats.
 #
@@ -688,7 +688,7 @@ vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 #
 # Three systems on the same grey levels: which one is best? S0 is the model of [chapter 2](02_mlp_vae.ipynb). The networks, the optimisers and the minibatches differ, but the bound and the test images are the same. Here are the stored runs, three seeds each, 50 epochs. The exact $\log p_\theta(x)$ comes from a grid over the latent plane ([chapter 3](03_conv_vae.ipynb)); "500 draws" is the estimate of section 2.8, with $z$ from the encoder, and too low on average. In the table ± is a 95% interval (Student's $t$, for the difference Welch's).
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Dots for three seeds of S0, S2 and S3, for the ELBO and for the exact log p of x. By the ELBO, S2 lies about a nat to the right of S0; by log p of x, S0 lies about a nat to the right of S2. S3 is five to six nats behind in both."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Dots for three seeds of S0, S2 and S3, for the ELBO and for the exact log p of x. By the ELBO, S2 lies about a nat to the right of S0; by log p of x, S0 lies about a nat to the right of S2. S3 is five to seven nats behind in both."}}
 ranked = {
     "S0": vh.stored("s0-none"),
     "S2: S0 with\ndropout 0.2": vh.stored("s2-none"),
@@ -896,7 +896,7 @@ means = (np.arange(1, 5) * masks / 0.8).mean(axis=0)
 vh.check("its mean is the input", means, np.arange(1, 5), atol=0.05)
 
 # %% [markdown] tags=["exercise"]
-# **5. A KL term averaged over dimensions** (10 min, by hand). Many programs take the *mean* over the $J$ latent dimensions of the KL term and the *sum* over the pixels. By which factor is the KL term then weighed, for $J = 2$ and for $J = 20$? Is minus such a loss still a lower bound of $\log p_\theta(x)$? What do you expect of the reconstructions, and of samples from the prior?
+# **5. A KL term averaged over dimensions** (10 min, by hand). Many programs take the *mean* over the $J$ latent dimensions of the KL term and the *sum* over the pixels. By which factor is the KL term then weighted, for $J = 2$ and for $J = 20$? Is minus such a loss still a lower bound of $\log p_\theta(x)$? What do you expect of the reconstructions, and of samples from the prior?
 
 # %% [markdown] tags=["solution"]
 # <details>
