@@ -158,7 +158,7 @@ axes.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: batch normalisation, which does no harm here; the clipped sigmoid, which does none in ten epochs and ends in NaN in a hundred; mirrored images (section 7.8).
+# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: batch normalisation (no harm here), the clipped sigmoid (none in ten epochs, NaN in a hundred), mirrored images (7.8).
 #
 # | You see | Ask | It is often |
 # |---|---|---|
@@ -167,8 +167,7 @@ plt.show()
 # | a loss below zero | both | pixels outside $[0, 1]$ (7.4), a sign turned round, or a density, which may (7.4) |
 # | NaN | both | such pixels, the log of a sigmoid (7.4), a sum over the batch (7.7), too large a step |
 # | a bound better than anybody's | both | no noise (7.5), test images seen (7.7) |
-# | a part of the latent plane empty | the model | an activation after $\mu$ (7.6) |
-# | no $\sigma$ below 1 | the model | an activation after $\log\sigma^2$ (7.6) |
+# | a part of the plane empty, or no $\sigma$ below 1 | the model | an activation after $\mu$, or after $\log\sigma^2$ (7.6) |
 # | good in training, bad once loaded | the model | batch normalisation (7.6) |
 # | other pictures at every call | the model | dropout left on (7.6) |
 # | blurred pictures | the model | few latent numbers: [no fault](02_mlp_vae.ipynb) |
