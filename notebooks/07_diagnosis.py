@@ -167,7 +167,7 @@ plt.show()
 # | a loss below zero | both | pixels outside $[0, 1]$ (7.4), a sign turned round, or a density, which may (7.4) |
 # | NaN | both | such pixels, the log of a sigmoid (7.4), a sum over the batch (7.7), too large a step |
 # | a bound better than anybody's | both | no noise (7.5), test images seen (7.7) |
-# | a part of the plane empty, or no $\sigma$ below 1 | the model | an activation after $\mu$, or after $\log\sigma^2$ (7.6) |
+# | codes on one side, or all wide | the model | an activation after $\mu$ or $\log\sigma^2$ (7.6) |
 # | good in training, bad once loaded | the model | batch normalisation (7.6) |
 # | other pictures at every call | the model | dropout left on (7.6) |
 # | blurred pictures | the model | few latent numbers: [no fault](02_mlp_vae.ipynb) |
@@ -178,7 +178,7 @@ plt.show()
 # - guess from the symptom which mistakes to look for;
 # - say what each of them costs, and which you may leave alone.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. [The package's page](../book/package.md) says how to install the two tools beside your own code. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, shows the lines that ran, and trains one of them again. Most exhibits link a public place where the mistake stands or stood; many were mended long ago.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. [The package's page](../book/package.md) says how to install the two tools beside your own code. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, and trains one of them again. Most link a public place where the mistake stands or stood.
 #
 # ## 7.1 Ask the loss
 #
@@ -223,7 +223,7 @@ vh.check(
 # \beta = b / a \tag{7.1}
 # $$
 #
-# is the **weight of the KL term**, 1 in the ELBO. (Take an untrained model: none of this needs training, and weights that are NaN would stop it.) If neither term fits, others are tried: a KL the wrong way round, a log-variance taken for a log standard deviation, a squared error.
+# is the **weight of the KL term**, 1 in the ELBO. (An untrained model will do; weights that are NaN would stop it.) If neither term fits, others are tried: a KL the wrong way round, a log-variance taken for a log standard deviation, a squared error.
 #
 # You get `.beta`, `.scale` ($a$: what a nat of reconstruction adds), `.residual` (the share of the variance that neither term explains) and `.recognised`, the name of the slip. The loss must be a function of `(model, x)` that calls that model or its two networks: [section 7.2](#a-model-of-your-own) has the lines for a `keras.Model` of your own.
 #
