@@ -680,7 +680,7 @@ bar = COSTS["loss a pixel,\nRMSprop"]
 vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 
 # %% [markdown]
-# The first row and the third are the same training, but for rounding, each measured with draws of its own. Between Adam's two rows one seed gains and the other loses, by three nats at most; seeds differ by two anyway. Two seeds show no effect; a small one they could not show. How much of the 21 nats is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
+# The first row and the third are the same training, but for rounding, each measured with draws of its own. Between Adam's two rows one seed gains and the other loses, a few nats at most, about as seeds differ anyway. Two seeds show no effect; a small one they could not show. How much of the 21 nats is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
 #
 # > **Note.** This page trained S3 with a loss in nats an image. The published figure was made with an older Keras, which this page has not run. So do not conclude that the write-up lost these nats.
 #

@@ -559,7 +559,7 @@ show_rows(
 )
 
 # %% [markdown]
-# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. The file has 256 levels, so the probability of one is about the density divided by 256, as long as the density does not change much within a level ([Theis et al. 2016](../book/bibliography.md)), so one number costs $8 - \log_2(\text{density})$ bits. Guessing all levels alike costs 8.
+# Both are densities of the same numbers, so here the bounds may stand in one column. Densities have no natural zero; *bits* are easier to read. The file has 256 levels, so the probability of one is about the density divided by 256, as long as the density does not change much within a level ([Theis et al. 2016](../book/bibliography.md)), and one number costs $8 - \log_2(\text{density})$ bits. Guessing all levels alike costs 8.
 
 # %% tags=["plumbing", "exact"]
 cifar = {name: vh.stored(name)[0] for name in names}

@@ -39,7 +39,7 @@ def options(part: str, names: list[str]) -> list[str]:
     """pytest's arguments for a part of the tests."""
     if part == "nbval":
         notebooks = [f"notebooks/{Path(name).stem}.ipynb" for name in names] or ["notebooks"]
-        return [*NBVAL, "-v", *(together("file", gigabytes=12) if notebooks[1:] or not names else []), *notebooks]
+        return [*NBVAL, "-v", *(together("file", gigabytes=12) if len(names) != 1 else []), *notebooks]
     return [*together(), *(["-m", "not slow"] if part == "quick" else []), "tests"]
 
 
