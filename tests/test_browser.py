@@ -319,6 +319,16 @@ def some_frames(page) -> None:
     page.evaluate("async () => { for (let i = 0; i < 10; i++) await nextFrame(); }")
 
 
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_the_explorer_keeps_its_room_before_it_comes_alive(visit, width):
+    """Otherwise the text below jumps, and a reader who comes back finds another place."""
+    page = visit("notebooks/02_mlp_vae.html", (width, 900))
+    height = "document.querySelector('.latent-explorer').getBoundingClientRect().height"
+    before = page.evaluate(height)
+    explorer(page)
+    assert abs(page.evaluate(height) - before) < 40
+
+
 @pytest.mark.parametrize("name", ["book/intro.html", "notebooks/22_second_recipe.html"])
 def test_the_explorer_follows_mouse_and_keys(visit, name):
     page = visit(name)
