@@ -158,7 +158,7 @@ axes.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: batch normalisation (no harm here), the clipped sigmoid (none in ten epochs, NaN in a hundred), mirrored images (7.8).
+# Each dot is a model that differs from an honest one by a line or two; bars are 95% intervals over three trainings. Right of zero the mistake costs nats of $\log p_\theta(x)$, the likelihood of the first 1,000 test images. A cross: training ended in NaN, no model was left. The colour says which tool raises an alarm. Three raise no alarm: batch normalisation (no harm here), the clipped sigmoid (none in ten epochs, NaN in a hundred), mirrored images (7.8).
 #
 # | You see | Ask | It is often |
 # |---|---|---|
