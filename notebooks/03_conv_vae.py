@@ -85,7 +85,7 @@ corner.axis("off")
 plt.show()
 
 # %% [markdown]
-# A test image, a two, in a plane of two latent numbers. The dark blob is where its $z$ lies, given the decoder. The ellipse is where the encoder looks, out to two standard deviations. They hardly touch, and the bound pays for it. This network is stored, and is called “S4 long” below. In section 3.7 you make such pictures of the network that you train here.
+# A test image, a two, in a plane of two latent numbers. The dark blob is where its $z$ lies, given the decoder. The ellipse is where the encoder looks, out to two standard deviations. They hardly touch, and the bound pays for it. The network is a relative of this chapter's, trained for longer (“S4 long” below). In section 3.7 you make such pictures of your own network.
 #
 # **What you will be able to do**
 #
@@ -96,7 +96,7 @@ plt.show()
 # - compute $\log p(x)$ exactly in two dimensions, and see where the gap below it comes from;
 # - read a table of results without comparing what cannot be compared.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to seventeen minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Thirty to forty minutes to read; six to twelve minutes to run on two CPU cores, most of it the ten epochs of section 3.5; about 3 GiB of memory.
 #
 # The tutorial is "Convolutional Variational Autoencoder" in TensorFlow's documentation, system S1 of this book. You rebuild it as published: the same network, data, loss, optimiser and schedule. Then you ask what its figure means.
 #
@@ -165,11 +165,11 @@ vh.check(
 )
 
 # %% [markdown]
-# So a model pays for these coins in every image, be it in grey levels (the ceiling of chapter 2), fixed or dynamic. A threshold takes them out: thresholded digits are easier to describe, though the models of section 3.9 gain only a few nats by it: one that cannot tell where an edge runs pays for it on either version. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Its "dynamic binarisation of Larochelle's MNIST" is a slip: Larochelle's file holds one draw of the coins, so it is *fixed*.
+# So a model pays for these coins in every image, be it in grey levels (the ceiling of chapter 2), fixed or dynamic. A threshold takes them out, so thresholded digits are easier to describe. The models of section 3.9 gain only a few nats by it: whoever cannot tell where an edge runs pays for it on either version. Ask which version is meant whenever you see a figure for "binarised MNIST". The tutorial says that it uses a threshold. Its "dynamic binarisation of Larochelle's MNIST" is a slip: Larochelle's file holds one draw of the coins, so it is *fixed*.
 #
 # ## 3.2 Two convolutional networks
 #
-# A dense layer has a weight for every pair of a pixel and a unit. It does not know that neighbouring pixels belong together, nor that a stroke is a stroke wherever it stands. A **convolution** has a small kernel, here 3 × 3, and slides it over the image: the same few weights everywhere. A layer has many kernels, here 32 and then 64; each reads all channels below and makes one *channel* of its output. With a **stride** of 2 the kernel moves two pixels at a time, so the picture shrinks by half. This is the tutorial's encoder.
+# A dense layer has a weight for every pair of a pixel and a unit. It does not know that neighbouring pixels belong together, nor that a stroke is a stroke wherever it stands. A **convolution** has a small kernel, here 3 × 3, and slides it over the image: the same few weights everywhere. A layer has many kernels, here 32 and then 64; each reads all channels below and makes one *channel* of its output. With a **stride** of 2 the kernel moves two pixels at a time, so the picture shrinks to about half. This is the tutorial's encoder.
 
 # %%
 latent_dim = 2  # J
@@ -468,7 +468,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image most of them lie above the network without it; over 3,200 images the networks are level in training mode, as the next table shows.
+# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image they lie above the network without it; over 3,200 images the networks are level in training mode, as the next table shows.
 #
 # At test time the running averages step in, and the network that is tested is not the one that was trained. How much does that cost? (99% is Keras's default, and the network of the figure.)
 
@@ -635,7 +635,7 @@ vh.check(
 show_rows({f"epoch {i}": grids[i][:8] for i in (0, 1, 2, 5, 10)})
 
 # %% [markdown]
-# The same points of the prior in each row. First grey; after one epoch rings and blends; after ten some digits, and still many blends. A point does not keep its digit, because encoder and decoder rearrange the plane as they learn.
+# The same points of the prior in each row. First grey; after one epoch rings and blends; after ten some digits, and still many blends. A point need not keep its digit, because encoder and decoder rearrange the plane as they learn.
 #
 # ## 3.6 What it has learnt
 #
@@ -706,9 +706,9 @@ show_rows({"decoded": walk, "faded": fade})
 #
 # $$p_\theta(x) = \int p_\theta(x \mid z)\,p(z)\,dz. \tag{3.3}$$
 #
-# With twenty dimensions it is out of reach. With two it is not: cover the plane with a fine grid of cells with side $h$, and add up $p(z)\,p_\theta(x \mid z)$ times the area $h^2$ of a cell. The decoder runs once for all images. With the logits $\ell(z)$ of many grid points in a matrix, the rest is a matrix product, because $\log p_\theta(x \mid z)$ is linear in $x$ (equation 2.4):
+# With twenty dimensions it is out of reach. With two it is not: cover the plane with a fine grid of cells with side $h$, and add up $p(z)\,p_\theta(x \mid z)$ times the area $h^2$ of a cell. The decoder runs once for all images. With the logits $\ell_d(z)$ of all pixels $d$, for many grid points, in a matrix, the rest is a matrix product, because $\log p_\theta(x \mid z)$ is linear in $x$ (equation 2.4):
 #
-# $$\begin{aligned} \log p_\theta(x) \approx \log \sum_{z \in \text{grid}} &h^2\, p(z) \exp\Big(x^\top \ell(z) \\ &- \sum_{\text{pixels}} \log\big(1 + e^{\ell(z)}\big)\Big). \end{aligned} \tag{3.4}$$
+# $$\begin{aligned} \log p_\theta(x) \approx \log \sum_{z \in \text{grid}} &h^2\, p(z) \exp\Big(x^\top \ell(z) \\ &- \sum_{d} \log\big(1 + e^{\ell_d(z)}\big)\Big). \end{aligned} \tag{3.4}$$
 
 
 # %%
@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on the gap is 6.4 nats; on all test images that of S1 is 6.5 (section 3.9). So unfamiliar images explain little. More epochs did not help the similar S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on its gap is 6.4 nats, on the 300 test images 7.3, and over all test images 6.5 (three stored runs, section 3.9). So unfamiliar images explain little. More epochs did not help the similar S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")
@@ -976,7 +976,7 @@ vh.check(
 # S0 and S4 are two of this book's five systems; section 3.9 compares them all.
 #
 # - **A second recipe.** S4 makes $\sigma$ by softplus and takes the KL term in closed form; after ten epochs it is level with S1, −156.5 nats against −156.8, and forty more epochs take it to −149.9 ([the page on the second recipe](22_second_recipe.ipynb)).
-# - **More latent numbers.** From $J = 2$ to $J = 20$ the bound rises from −156.6 (one seed of S1) to −87.1 nats and then stands still, while samples from the prior get worse, not better ([the page on other data and other codes](21_next_steps.ipynb), which also takes the network to clothes and photographs).
+# - **More latent numbers.** From $J = 2$ to $J = 20$ the bound rises from −156.6 (one seed of S1) to −87.1 nats and then stands still, while samples from the prior are worse at 20 than at 5 ([the page on other data and other codes](21_next_steps.ipynb), which also takes the network to clothes and photographs).
 # - **Fresh coins.** Compared with fixed coins, coins that are thrown anew bring S0's bound three nats nearer to $\log p(x)$, without a gain in $\log p(x)$ that three seeds could show ([the same page](21_next_steps.ipynb) measures what encoder and decoder each gain).
 #
 # ## 3.9 The scoreboard
@@ -1040,11 +1040,11 @@ axes[-1].set(xlabel="nats per test image", xlim=(-169, -127))
 plt.show()
 
 # %% [markdown]
-# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S3 and S4 quote training images, S0 prints figures only as it trains, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
+# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S3 and S4 quote training images, S0's write-up prints figures of the training alone, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
 #
 # **Compare within a panel.** One network, not a weight changed, moves by four to seven nats when only the version of the test images changes ([the page on other data](21_next_steps.ipynb) has the table).
 #
-# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little: of eight such comparisons one may do that by chance. On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model.
+# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little. (Of eight 95% intervals one misses the truth about one time in three.) On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "S2 less S0 in nats with 95% intervals, four versions of the data from top to bottom. Bound: ahead by 0.8 on grey levels, 1.7 on thresholded and on fixed digits, behind by 0.7 on dynamic ones. Exact likelihood: behind by 1.2, 1.5, 0.6 and 0.7. Only on thresholded digits do both intervals exclude zero, on opposite sides; on grey levels that of the likelihood and on fixed digits that of the bound does too."}}
 differences = {}
@@ -1184,7 +1184,7 @@ vh.report_page(started)
 # - every size predicted, as images shrink by convolutions and grow by transposed ones;
 # - batch normalisation making an image's value depend on its company;
 # - estimator A written out, and ten epochs that land where the published ones did;
-# - four versions of MNIST whose figures must not be compared;
+# - four versions of MNIST, of which only fixed and dynamic coins may be compared;
 # - $\log p(x)$ without a bound, from a grid, and a gap that lies almost all in the encoder;
 # - a scoreboard on which bound and likelihood disagree about the leader.
 #
@@ -1234,7 +1234,7 @@ for second, sees in (("valid", False), ("same", True)):
 # </details>
 
 # %% [markdown] tags=["exercise"]
-# **3. What an average remembers** (10 min, by code). Keras's batch normalisation starts its running averages at mean 0 and variance 1. With momentum $m$, each step keeps the share $m$ of the old value. How much weight does the start still have after some steps? And how old, on average, is what the running average holds? A layer's true variance is 0.001: what does its running variance hold after 300 steps? So which of the two explains section 3.3's table?
+# **3. What an average remembers** (10 min, by code). Keras's batch normalisation starts its running averages at mean 0 and variance 1. With momentum $m$, each step keeps the share $m$ of the old value. How much weight does the start still have after some steps? And how old, on average, is what the running average holds? A layer's true variance is 0.001: what does its running variance hold after 300 steps? Which explains section 3.3's table: the weight of the start, or the age?
 
 
 # %% tags=["exercise", "exact"]

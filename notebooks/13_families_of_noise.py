@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 13. Which distributions can be reparameterised
 #
-# This page adds to the reparameterisation trick of [chapter 1](01_theory.ipynb): for which distributions a differentiable function $g$ turns fixed noise into the sample, $z = g_\phi(\varepsilon)$.
+# This page adds to the reparameterisation trick of [chapter 1](01_theory.ipynb): for which distributions a differentiable function $g$ turns noise without parameters into the sample, $z = g_\phi(\varepsilon)$.
 #
 # **Many continuous distributions can be written as $g_\phi(\varepsilon)$: by an inverted CDF, by shifting and stretching, or by putting simpler ones together.** For the gamma with a learned shape, and most of what is built on it, no elementary $g$ is known, and **the derivative of the sample exists all the same**. A discrete sample jumps: its derivative says nothing.
 
@@ -236,7 +236,7 @@ for ax in axes[:, 0]:
 plt.show()
 
 # %% [markdown]
-# The panels leave out the tails. $F(g(u)) = u$ is an exact test and the sharper one. The Kolmogorov–Smirnov test sees only the samples, which is what you have when no CDF can be inverted.
+# The panels leave out the tails. $F(g(u)) = u$ is an exact test and the sharper one. The Kolmogorov–Smirnov test needs $F$ but no inverse, so it also serves the other two families.
 #
 # **The gradient, for the exponential.** $\mathbb{E}[z^2] = 2/\lambda^2$, so $\frac{d}{d\lambda} \mathbb{E}[z^2] = -4/\lambda^3$.
 
@@ -478,7 +478,7 @@ vh.check(
 # %% [markdown]
 # ## 13.5 When no g can be written down: implicit gradients
 #
-# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared and F** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. **You do not need $F^{-1}$, only the derivatives of $F$.** [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) call this *implicit reparameterisation*, and made it work for all of these.
+# The gamma with a real-valued shape fits none of the three families, and with it the **beta, Dirichlet, chi-squared and F** when their shape parameters are to be learned. The gamma has an $F^{-1}$, but no formula for it. **You do not need $F^{-1}$, only the derivatives of $F$.** [Figurnov, Mohamed & Mnih 2018](../book/bibliography.md) call this *implicit reparameterisation*, and show it for the gamma, the beta, the Dirichlet and the von Mises distribution.
 #
 # *Derivation.* Look at the first picture again: the height $u$ stays, the curve moves. Let $z(\phi)$ be the solution of $F(z; \phi) = u$ for a fixed $u$. Differentiate both sides in $\phi$. The right side is constant:
 #
@@ -492,7 +492,7 @@ vh.check(
 # \frac{d z}{d \phi} = - \frac{\partial F(z; \phi) / \partial \phi}{q_\phi(z)} . \tag{13.2}
 # $$
 #
-# So draw $z$ by *any* exact sampler, even by rejection, and use (13.2) as its derivative. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, by differentiating the numerical algorithm for $F$, and builds the beta, Dirichlet, chi-squared and Student's t on it. (It has no F distribution.)
+# (13.2) depends on $z$ alone, not on how it was drawn. So draw $z$ by *any* exact sampler, even by rejection, and use (13.2) as its derivative. No inverse is needed. TensorFlow Probability (TFP) does this for the gamma, by differentiating the numerical algorithm for $F$, and builds the beta, Dirichlet, chi-squared and Student's t on it. (It has no F distribution.)
 #
 # The check compares its derivative of a gamma sample, shape $k = 2.5$, with (13.2), where $\partial F / \partial k$ comes from a finite difference of SciPy's incomplete gamma function.
 

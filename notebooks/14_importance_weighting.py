@@ -17,7 +17,7 @@
 #
 # This page adds the bound with several draws to [chapter 1](01_theory.ipynb): what happens if you average $k$ importance weights *before* you take the logarithm.
 #
-# **The logarithm of the mean of $k$ weights is on average a lower bound on $\log p(x)$. It rises with $k$, and where the weights have a finite variance its gap shrinks like $1/k$**: in our example from 0.79 nats at $k = 1$ to below 0.01 at $k = 50$. There is one trap. **The $q$ with the better ELBO can be the worse sampler**: the best diagonal $q$ starts at 0.35 nats and has 0.06 left at $k = 50$: its weights have infinite variance.
+# **The logarithm of the mean of $k$ weights is on average a lower bound on $\log p(x)$. It rises with $k$, and where the weights have a finite variance its gap shrinks like $1/k$**: in our example from 0.79 nats at $k = 1$ to below 0.01 at $k = 50$. There is one trap. **The $q$ with the better ELBO can be the worse sampler**: the best diagonal $q$ starts 0.35 nats too low and is still 0.06 too low at $k = 50$, because its weights have infinite variance.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -94,7 +94,7 @@ def elbo_exact(x, W, m, s, mu, S) -> float:
 
 
 rng = np.random.default_rng(31)
-bins = np.linspace(log_px - 3, log_px + 1.2, 85)
+bins = np.linspace(log_px - 6, log_px + 1.2, 140)
 fig, axes = plt.subplots(3, 1, figsize=(5.6, 4.6), sharex=True)
 for ax, k in zip(axes, (1, 10, 100), strict=True):
     z = nu + rng.normal(size=(20_000 * k, J)) * q_sd
@@ -135,7 +135,7 @@ plt.show()
 #
 # ## 14.1 An average of weights
 #
-# Draw $z$ from $q_\phi(z \mid x)$. The **importance weight** $w = p_\theta(x, z)/q_\phi(z \mid x)$ has the mean $p_\theta(x)$: that is (1.8) of chapter 1, for a $q$ that is positive wherever $p_\theta(x, z)$ is. So the average of $k$ weights is an unbiased estimate of $p_\theta(x)$:
+# Draw $z$ from $q_\phi(z \mid x)$. The **importance weight** $w = p_\theta(x, z)/q_\phi(z \mid x)$ has the mean $p_\theta(x)$: that is (1.8) of chapter 1, for a $q$ that is positive wherever $p_\theta(x, z)$ is. So the average of $k$ independent weights is an unbiased estimate of $p_\theta(x)$:
 #
 # $$
 # \begin{aligned}
@@ -150,7 +150,7 @@ plt.show()
 #
 # ## 14.2 It rises with k
 #
-# **Leave one weight out at random, and you only lose.** Take $k + 1$ weights and drop one; call $I$ the set of the $k$ that stay. On average over the choice, the mean of the subset is the mean of all, because each weight stays with the same chance:
+# **Leave one weight out at random, and on average you lose.** Take $k + 1$ weights and drop one; call $I$ the set of the $k$ that stay. On average over the choice, the mean of the subset is the mean of all, because each weight stays with the same chance:
 #
 # $$
 # \mathbb{E}_I \left[ \frac{1}{k} \sum_{i \in I} w_i \right] = \frac{1}{k+1} \sum_{i=1}^{k+1} w_i .
@@ -167,7 +167,7 @@ plt.show()
 #
 # ## 14.3 How fast it closes
 #
-# **For large $k$ the gap is half the relative variance of the weights, divided by $k$** ([Maddison, Lawson et al. 2017; Domke & Sheldon 2018](../book/bibliography.md)):
+# **For large $k$ the gap is half the relative variance of the weights, divided by $k$** ([Maddison, Lawson et al. 2017](../book/bibliography.md); [Domke & Sheldon 2018](../book/bibliography.md)):
 #
 # $$
 # \log p_\theta(x) - \mathcal{L}_k \approx \frac{1}{2k} \mathrm{Var} \left( \frac{w}{p_\theta(x)} \right) . \tag{14.3}
@@ -212,7 +212,7 @@ variance_1d = 1 / np.sqrt(relative_precision * (2 - relative_precision)) - 1
 fig, ax = plt.subplots(figsize=(5.6, 3.4))
 ax.semilogy(ratio, np.maximum(variance_1d, 1e-9), color=BLUE)
 ax.axvspan(0.2, 0.5, color=ORANGE, alpha=0.2)
-ax.text(0.35, 0.02, "infinite", rotation=90, ha="center", color=ORANGE)
+ax.text(0.35, 0.01, "infinite", rotation=90, ha="center", fontsize=13)
 ax.set(
     xlabel="variance of q / variance of the posterior",
     ylabel="variance of w / p(x)",
@@ -340,13 +340,13 @@ ax.set(
     xscale="log",
     xlabel="samples k",
     ylabel="importance-weighted bound, nats",
-    title="The worse ELBO wins from five draws on",
+    title="The worse ELBO wins, given a few draws",
 )
 ax.legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# The bars are 95% intervals. With $k = 1$ you pay the full KL divergence: 0.79 nats for the widened $q$, 0.35 for the best diagonal one. From $k = 5$ on the widened one is ahead, and with fifty samples it has almost nothing left.
+# The bars are 95% intervals, shorter than the marks. With $k = 1$ you pay the full KL divergence: 0.79 nats for the widened $q$, 0.35 for the best diagonal one. At $k = 2$ they are level, at $k = 5$ the widened one is ahead, and with fifty samples it has almost nothing left.
 
 # %% tags=["check"]
 elbo_of_q, elbo_of_best = (
@@ -382,19 +382,16 @@ vh.check(
     log_px,
     relation="<",
 )
+log_w_hat = [f - log_px for f in widened]
+gap_of = {  # by (14.4), whose samples have less noise
+    k: np.expm1(log_w) - log_w
+    for k, log_w in zip(ks, log_w_hat, strict=True)
+}
 vh.check(
-    "at k = 500 it is as near to log p(x) as (14.3) says",
-    L_k[-1],
-    log_px,
-    atol=4 * L_k_error[-1] + weight_variance / (2 * 500),
-)
-off = widened[-1] - log_px  # log ŵ of (14.4), whose samples have less noise
-rate = 500 * (np.expm1(off) - off)
-vh.check(
-    "and k times its gap, by (14.4), is that of (14.3)",
-    rate.mean(),
-    weight_variance / 2,
-    atol=4 * standard_error(rate),
+    "at k = 500 the gap is that of (14.3)",
+    gap_of[500].mean(),
+    weight_variance / (2 * 500),
+    atol=4 * standard_error(gap_of[500]),
 )
 
 # %% [markdown]
@@ -410,7 +407,7 @@ vh.check(
 # \log \sum_i e^{a_i} = a_{\max} + \log \sum_i e^{a_i - a_{\max}} .
 # $$
 #
-# **The gradient weighs samples by their weights.** With $\tilde w_i = w_i / \sum_l w_l$, the softmax of the **log-weights**,
+# **The gradient weighs samples by their weights.** By $\theta$, or by $\phi$ through $z_i = g_\phi(\varepsilon_i)$, with $\tilde w_i = w_i / \sum_l w_l$, the softmax of the **log-weights**,
 #
 # $$
 # \nabla \log \frac{1}{k} \sum_i w_i = \sum_i \tilde w_i \nabla \log w_i .
@@ -452,23 +449,21 @@ vh.check(
 # | Question | Published | On this page |
 # |---|---|---|
 # | does $\mathcal{L}_k$ rise with $k$? | yes (Burda et al. 2016) | widened $q$: from 0.79 nats too low at $k = 1$ to below 0.01 at $k = 50$ |
-# | how fast does its gap close? | half the relative variance over $k$ (Domke & Sheldon 2018) | widened $q$: like $0.38/k$ |
+# | how fast does its gap close? | half the relative variance over $k$ (Domke & Sheldon 2018) | widened $q$: $0.38/k$ by (14.3); at $k = 50$ it is 0.007 |
 # | and where the weights have infinite variance? | – | best diagonal $q$: 0.35 nats at $k = 1$, still 0.06 at $k = 50$ |
 
 # %% tags=["check"]
 vh.check("nats too low at k = 1", log_px - elbo_of_q, 0.79, atol=0.005)
 vh.check("gap at large k, times k", weight_variance / 2, 0.38, atol=0.005)
-vh.check(
-    "gap at k = 50 by (14.3)", weight_variance / 100, 0.01, relation="<"
-)
+vh.check("at k = 50", gap_of[50].mean(), 0.007, atol=0.001)
 vh.check("best diagonal q: k = 1", log_px - elbo_of_best, 0.35, atol=0.005)
 vh.check("and k = 50", log_px - L_k_best[4], 0.06, atol=0.015)
 
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - the bound with $k$ draws, and why one weight more can only help;
-# - its gap, $\frac{1}{2k}$ times the variance of the weights where that is finite; and a better ELBO with the worse sampler;
+# - the bound with $k$ draws, and why on average one weight more never hurts;
+# - its gap, $\frac{1}{2k}$ times the relative variance of the weights where that is finite; and a better ELBO with the worse sampler;
 # - sums of weights in the log domain, and a gradient that listens to the best samples.
 #
 # ## Exercises

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 15. The aggregate posterior
 #
-# **Averaged over the data, the KL term pays for two things: what a code tells about its image, and how far the codes of all images together lie from the prior.** The first is useful, so a KL of zero is not the goal. The second is what can spoil samples.
+# **Averaged over the data, the KL term pays for two things: what a code tells about its image, and how far the codes of all images together lie from the prior.** The first is useful, so a KL of zero is not the goal. The second says how far the codes stray from the prior.
 #
 # This page proves the sentence on the aggregate posterior in [chapter 1](01_theory.ipynb), and measures both parts in two networks.
 
@@ -186,7 +186,7 @@ vh.check(
 #
 # Trade one against the other: multiply all five $\sigma$ by one factor.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Three curves against the factor on all five standard deviations, from 0.1 to 5 on a logarithmic axis, in nats. The information starts at its ceiling, log 5, and falls towards zero as the posteriors get wider. The distance of the aggregate posterior from the prior falls from about 2.2, is lowest, about 0.25, near a factor of 1.5, and rises again. The average KL, their sum, has its minimum further right, near 2.8."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Three curves against the factor on all five standard deviations, from 0.1 to 5 on a logarithmic axis, in nats. The information starts at its ceiling, log 5, and falls as the posteriors get wider, to about 0.3. The distance of the aggregate posterior from the prior falls from about 2.2, is lowest, about 0.25, near a factor of 1.5, and rises again. The average KL, their sum, has its minimum further right, near 2.8."}}
 factors = np.geomspace(0.1, 5, 41)
 wide = np.linspace(-30, 30, 60_001)
 parts = []
@@ -459,7 +459,7 @@ vh.check(
 )
 
 # %% [markdown]
-# (± is a 95% interval over the draws; the average KL is exact.) With two dimensions nearly the whole KL term is information. Even so, 7% of the prior's draws fall where codes are less than a tenth as dense as the prior. With twenty the code all but names its image: 9.1 of the $\log 10{,}000 = 9.21$ nats that are allowed. The rest of the KL term, more than half, is distance.
+# (± is a 95% interval over the draws; the average KL is exact.) With two dimensions nearly the whole KL term is information. Even so, 7% of the prior's draws fall where codes are less than a tenth as dense as the prior. With twenty the code all but names its image: 9.1 of the $\log 10{,}000 = 9.21$ nats that are allowed. The rest of the KL term, more than half, is distance, much of it because the images are only 10,000 (exercise 4).
 #
 # > **Note.** Both figures belong to these 10,000 test images. With more images the ceiling is higher, bells that stand alone here get neighbours, and some of what counts as distance becomes information. For the 60,000 training images (15.3) allows 11.00 nats. And $\mathrm{KL}(q_\phi(z) \Vert p(z))$, small or large, says where the *codes* go, not where the prior's draws go: exercise 2.
 #
@@ -598,6 +598,6 @@ for count in (1000, 3000, 10_000):
 # %% [markdown]
 # ## What to read next
 #
-# - [The page on other data and other codes](21_next_steps.ipynb) measures how samples get worse with more latent dimensions, and sets this distance beside them.
+# - [The page on other data and other codes](21_next_steps.ipynb) compares samples of several latent dimensions, and shows what this distance cannot tell of them.
 # - [The page on importance weighting](14_importance_weighting.ipynb) closes the other gap, the one between the bound and $\log p_\theta(x)$.
 # - [Hoffman & Johnson 2016](../book/bibliography.md) and [Alemi et al. 2018](../book/bibliography.md), the two sources of this page.

@@ -85,7 +85,7 @@ plt.show()
 # The fifth write-up of this book (system S4) takes S1's network and S1's data and changes three things:
 #
 # - it trains for fifty epochs;
-# - the KL term has its closed form: estimator B;
+# - the KL term has its closed form, estimator B (S1 samples it, estimator A);
 # - the encoder's second output $r$, the *raw scale*, becomes $\sigma$ by softplus,
 #
 # $$\begin{aligned} \sigma &= \operatorname{softplus}(r) + 10^{-8}, \\ \operatorname{softplus}(r) &= \log(1 + e^{r}). \end{aligned} \tag{22.1}$$
@@ -139,7 +139,7 @@ vh.check("from the logit it costs nothing", from_logit, 0, atol=1e-5)
 # %% [markdown]
 # Near zero float32 is fine enough for $10^{-8}$. Just below 1 it is not: its numbers are $6 \cdot 10^{-8}$ apart there, and the nearest one to $1 - 10^{-8}$ is 1. So the clipping does nothing at the upper end, and $0 \cdot \log 0$ is not a number. From the logit the same pixel costs nothing, and no finite logit gives a NaN. So the runs below keep logits.
 #
-# Another slip waits for colour images: the code sums the pixels over `axis=[1, 2]`. With three channels that leaves a number for each channel, and the KL term, added to each, counts three times.
+# Another slip waits for colour images: the code sums the pixels over `axis=[1, 2]`. With three channels that leaves a number for each channel, and a KL term added to each counts three times.
 #
 # ## 22.3 Ten epochs, and forty more
 #
@@ -265,7 +265,7 @@ bounds = {
     "S4, 10 epochs": s4_ten,
     "S4, 50 epochs": s4,
 }
-published = ("−156.8; −155.9", "none given", "none given")
+published = ("−156.8; a copy −155.9", "none given", "none given")
 rows = [
     [f"{name}: test ELBO", interval([run["test_elbo"] for run in runs]), by]
     for (name, runs), by in zip(bounds.items(), published, strict=True)
@@ -307,7 +307,7 @@ slope = tape.gradient(total, r)
 vh.check("softplus's slope is 1 − e^−σ", slope, [0.0488, 0.9933], atol=1e-4)
 
 # %% [markdown] tags=["exercise"]
-# **2. A clip that works** (10 min, by code). The largest float32 below 1 is $1 - 2^{-24}$. Write a clip of probabilities that does hold in float32 at both ends, and compute what a white pixel then costs when the decoder is wrong and very sure, with the logit −200. What would the logit have said?
+# **2. A clip that works** (10 min, by code). The largest float32 below 1 is $1 - 2^{-24}$. Clip probabilities to $[2^{-24}, 1 - 2^{-24}]$, which holds in float32 at both ends, and compute what a white pixel then costs when the decoder is wrong and very sure, with the logit −200. What would the logit have said?
 
 
 # %% tags=["exercise", "exact"]
@@ -343,7 +343,7 @@ vh.check("a clipped pixel's highest cost", nats, 16.64, atol=0.005)
 vh.check("its gradient", tape.gradient(nats, wrong), 0, relation="=")
 
 # %% [markdown] tags=["exercise"]
-# **3. What was compared?** (5 min, open). S4 after ten epochs and S1 are level. May you conclude that estimator A is as good as estimator B? Plan the smallest set of runs that could tell.
+# **3. What was compared?** (5 min, open). S4 after ten epochs and S1 are level. May you conclude that estimator A is as good as estimator B? Plan the smallest set of runs that could tell, with either way to make $\sigma$.
 
 # %% [markdown] tags=["solution"]
 # <details>
