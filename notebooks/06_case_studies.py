@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 6. Case studies: two published VAEs, mended
 #
-# **A ReLU on both outputs of the encoder costs some 34 nats. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser loses 21 nats in its first epoch.** Two heads cost nothing. You find out which is which by changing one thing at a time.
+# **A ReLU on both outputs of the encoder cost 34 nats in one training. A loss printed as 0.19 is an ELBO of some −149 nats, and with that loss one optimiser was 21 nats behind after its first epoch.** Two heads cost nothing. You find each price by changing one thing at a time.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -79,7 +79,7 @@ plt.show()
 # - read a loss that was published on another scale, and know when the scale matters;
 # - rank models by several seeds, and say what such a ranking cannot tell.
 #
-# **What it needs.** Some 30 minutes to read. Three to five minutes to run on two CPU cores, and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb).
+# **What it needs.** Some 30 minutes to read. Three to five minutes to run on two CPU cores, and about 2 GiB of memory. You should have read [chapter 2](02_mlp_vae.ipynb); section 6.7 uses the grid of [chapter 3](03_conv_vae.ipynb).
 #
 # ## 6.1 Dropout and two heads
 #
@@ -148,10 +148,10 @@ vh.check(
     relation="=",
 )
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "The weights of one output layer, forty of its 256 columns, as a strip of four rows. The upper two rows are labelled head for mu, the lower two head for log sigma squared; an orange line cuts the strip between them."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "The weights of one output layer, forty of its 256 columns, as a strip of four rows. The upper two rows are labelled head for mu, the lower two head for log sigma squared; a black line cuts the strip between them."}}
 figure, axis = plt.subplots(figsize=(6, 1.7))
 axis.imshow(kernel[:40].T, cmap="PuOr", aspect="auto")
-axis.axhline(1.5, color=ORANGE, lw=3)
+axis.axhline(1.5, color="black", lw=3)
 axis.set_yticks([0.5, 2.5], ["head for $\\mu$", "for $\\log\\sigma^2$"])
 axis.set_xlabel("40 of the 256 units below", fontsize=12)
 axis.tick_params(labelsize=12, length=0)
@@ -200,7 +200,7 @@ bar = COSTS["ReLU on heads"]
 vh.check("the bar of the first picture", cost_of_relu, bar, atol=8)
 
 # %% [markdown]
-# One argument in each head undoes most of what eight epochs taught (which head is to blame, this run cannot tell): the average digit alone scores −206. The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
+# One argument in each head undoes most of what eight epochs taught (which head is to blame, this run cannot tell): the average digit alone scores −206 ([chapter 2](02_mlp_vae.ipynb)). The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
 #
 # **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. With ReLU heads one of the two means is stuck at zero for nearly every image of this run; so the lower panel shows the other one, with the digits in rows.
 
@@ -589,7 +589,7 @@ vh.check("and so is the test loss", s3_test / 784, 0.19, atol=0.01)
 # %% [markdown]
 # ## 6.6 Does the scale matter to the optimiser?
 #
-# A constant in front of a loss scales every gradient. RMSprop and Adam divide the gradient by its own size, so the constant should cancel. It does so up to a small number that keeps the division from failing. Optimisers call it ε; it has nothing to do with our noise. Keras's RMSprop has $10^{-7}$ *inside* the root, next to the mean squared gradient. So it acts on gradients of about $\sqrt{10^{-7}} = 3 \cdot 10^{-4}$ and below. How many are there on each scale?
+# A constant in front of a loss scales every gradient. RMSprop and Adam divide the gradient by its own size, so the constant should cancel. It does, but for a small number ε in the divisor, which keeps the division from failing. (It has nothing to do with our noise.) Keras's RMSprop has $10^{-7}$ *inside* the root, next to the mean squared gradient. So it acts on gradients of about $\sqrt{10^{-7}} \approx 3 \cdot 10^{-4}$ and below. How many are there on each scale?
 
 # %%
 untrained_s3 = s3_vae()
@@ -686,7 +686,7 @@ vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 #
 # ## 6.7 One ranking
 #
-# Three systems on the same grey levels: which one is best? S0 is the model of [chapter 2](02_mlp_vae.ipynb). The networks, the optimisers and the minibatches differ, but the bound and the test images are the same. Here are the stored runs, three seeds each, 50 epochs. The exact $\log p_\theta(x)$ comes from a grid over the latent plane ([chapter 3](03_conv_vae.ipynb)); "500 draws" is the estimate of section 2.8, with $z$ from the encoder, and too low on average. In the table ± is a 95% interval (Student's $t$, for the difference Welch's).
+# Three systems on the same grey levels: which one is best? S0 is the model of [chapter 2](02_mlp_vae.ipynb). The networks, the optimisers and the minibatches differ, but the bound and the test images are the same. Here are the stored runs, three seeds each, 50 epochs. The exact $\log p_\theta(x)$ comes from a grid over the latent plane ([chapter 3](03_conv_vae.ipynb)); "500 draws" is the estimate of section 2.8, with $z$ from the encoder, and too low on average. In the table the last two columns are $\log p_\theta(x)$, and ± is a 95% interval (Student's $t$, for the difference Welch's).
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Dots for three seeds of S0, S2 and S3, for the ELBO and for the exact log p of x. By the ELBO, S2 lies about a nat to the right of S0; by log p of x, S0 lies about a nat to the right of S2. S3 is five to seven nats behind in both."}}
 ranked = {
@@ -713,8 +713,8 @@ plt.show()
 # %% tags=["plumbing", "exact"]
 columns = {
     "elbo": "ELBO",
-    "log_likelihood_500": "log p, 500 draws",
-    "log_likelihood": "log p, exact",
+    "log_likelihood_500": "500 draws",
+    "log_likelihood": "exact",
 }
 
 

@@ -189,8 +189,8 @@ plt.show()
 # %% [markdown]
 # Colour and light survive, fine texture does not: 16 numbers stand for 2,880. (In the log "train" is a mean over the epoch, while the network still changes.)
 #
-# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel.
-# - **Few pictures?** Stop when the test bound has fallen for several epochs in a row while the training bound rises; one dip is noise. `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)` does it, since the loss is minus the bound. Let it look at pictures held back from `train`: the best of twenty figures on `test` is no test.
+# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel. In bits a number, as in [section 21.7](21_next_steps.ipynb): ours 5.7, without networks 8.1.
+# - **Few pictures?** Stop when the bound of pictures held back has set no record for five epochs: `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)`, since the loss is minus the bound. Hold them back from `train`, whose order is random: train on `images.train[:-100]`, validate on `images.train[-100:]`. The best of twenty figures on `test` would be no test.
 # - **Larger pictures?** Any height and width will do. Each number in `filters` is a layer that halves the sides, (32, 64) unless you say more: `filters=(32, 64, 128)`.
 #
 # **Larger than memory.** Above `memory_limit` (2 GB of pixels) the decoded pictures lie in a temporary file on the disk, and `vh.batches` reads a minibatch at a time.
@@ -205,6 +205,10 @@ vh.check(
     yardstick,
     relation=">",
 )
+nats_a_bit = np.log(2) * pieces[0].size
+bits = 8 - vh.elbo(model, pieces) / nats_a_bit
+vh.check("in bits a number", bits, 5.7, atol=0.1)
+vh.check("without networks", 8 - yardstick / nats_a_bit, 8.1, atol=0.05)
 used = vh.active_units(model, pieces)
 vh.check(
     "more than 14 of its 16 dimensions are active", used, 14, relation=">"
@@ -228,7 +232,7 @@ vh.check(
 # \log p_\theta(x \mid y) \ge \mathbb{E}_{q_\phi(z \mid x, y)}\big[\log p_\theta(x \mid z, y)\big] - \operatorname{KL}\big(q_\phi(z \mid x, y) \,\Vert\, p(z)\big). \tag{8.1}
 # $$
 #
-# The prior does not see the label, as in the model M2 of [Kingma et al. (2014)](https://arxiv.org/abs/1406.5298). (In the model of Sohn et al. it sees what is given.) So $z$ need not say which digit it is.
+# The decoder sees the label, so $z$ need not say which digit it is. The prior does not see it, as in the model M2 of [Kingma et al. (2014)](https://arxiv.org/abs/1406.5298). (In the model of Sohn et al. it sees what is given.)
 
 # %% tags=["nbval-ignore-output"]
 mnist = vh.load_mnist()
@@ -342,7 +346,8 @@ plt.show()
 #
 # | score | what it is |
 # |---|---|
-# | log p(x), reconstruction | $-\log p_\theta(x)$; minus the reconstruction term of the bound |
+# | log p(x) | $-\log p_\theta(x)$ |
+# | reconstruction | minus the reconstruction term of the bound |
 # | KL | the KL term of the bound |
 # | typicality | how far $\log p_\theta(x)$ lies from its mean over training images, on either side; made for groups of images ([Nalisnick et al., June 2019](https://arxiv.org/abs/1906.02994)) |
 # | likelihood ratio | $\log p(x)$ of a second VAE minus $\log p_\theta(x)$ of this one; the second is trained on images with a fifth of the pixels replaced by coins ([Ren et al., 2019](https://arxiv.org/abs/1906.02845)) |
@@ -506,7 +511,7 @@ vh.check("share of alarms that are real", real, 0.01, atol=0.0005)
 # \mathbb{E}[x_m \mid x_o] = \mathbb{E}_{p_\theta(z \mid x_o)}\big[\mathbb{E}[x_m \mid z]\big], \qquad \log p_\theta(x_o \mid z) = \sum_{i \in o} \log p_\theta(x_i \mid z): \tag{8.2}
 # $$
 #
-# draw $z$ from some $q$, weigh each by $p_\theta(x_o \mid z)\, p(z) / q(z)$, and average what it says of the other pixels ([Mattei & Frellsen, 2019](https://arxiv.org/abs/1812.02633)). For one sharp completion instead of the mean, pick one $z$ by its weight and draw its pixels.
+# draw $z$ from some $q$, weigh each by $p_\theta(x_o \mid z)\, p(z) / q(z)$, with weights that sum to 1, and average what it says of the other pixels ([Mattei & Frellsen, 2019](https://arxiv.org/abs/1812.02633)). For one sharp completion instead of the mean, pick one $z$ by its weight and draw its pixels.
 
 
 # %%
@@ -696,7 +701,7 @@ vh.table(
 )
 
 # %% [markdown]
-# Half of the pixels are missing at random, the same ones in every epoch. Leaving them out of the bound loses about half as many nats as filling them, in $\log p_\theta(x)$ and in random holes; on the lower half they lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
+# Half of the pixels are missing at random, the same ones in every epoch. Leaving them out of the bound loses about half as many nats as filling them, in $\log p_\theta(x)$ and in random holes; on the lower half all of them lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
 
 # %% tags=["check"]
 with holed.using(keras.random.SeedGenerator(1)):
@@ -749,7 +754,7 @@ below.legend()
 plt.show()
 
 # %% [markdown]
-# **For the bound, too small costs, too large hardly.** Up to $J = 20$ more dimensions buy nats. On MNIST $J = 50$ is level with 20: many of its dimensions stay unused, with posteriors at the prior, and the KL term charges nothing for those. So take a generous $J$ and count `vh.active_units`, the dimensions whose code changes from image to image. If nearly all $J$ are active, as for the densities in the table below and for the folder of 8.1, try more, and see whether the test bound rises. For samples take fewer: they get worse as $J$ grows ([section 21.5](21_next_steps.ipynb)). Take $J = 2$ where you want a plane to look at.
+# **For the bound, too small costs, too large hardly.** Up to $J = 20$ more dimensions buy nats. On MNIST $J = 50$ is level with 20. In the dense network many of its dimensions stay unused, with posteriors at the prior, and the KL term charges nothing for those. So take a generous $J$ and count `vh.active_units`, the dimensions whose code changes from image to image. If nearly all $J$ are active, as for the densities in the table below and for the folder of 8.1, try more, and see whether the test bound rises. For samples take fewer: they are worse with 20 or 50 than with 5 ([section 21.5](21_next_steps.ipynb)). Take $J = 2$ where you want a plane to look at.
 #
 # **Which likelihood?** For pixels of 0 and 1 `"bernoulli"`. For grey levels and colours a density, `"gaussian"` or `"continuous_bernoulli"`, if you want probabilities; `"bernoulli"`, a cross-entropy, if you only want to look at digits. To compare two, integrate each over the width of a grey level: that gives the 256 levels probabilities.
 
@@ -785,11 +790,11 @@ vh.table(
 )
 
 # %% [markdown]
-# The Gaussian with a learnt $\sigma$ gives the grey levels of MNIST the most probability, and has the largest error of reconstruction (RMSE, in thousandths of the range from black to white): where $\sigma$ is large, a wrong mean costs little. The continuous Bernoulli is hardly better; why, we have not tested. Cross-entropy on grey levels has the smallest, and is no density at all ([grey levels](17_grey_levels.ipynb)). On photographs the Gaussian wins too ([section 21.7](21_next_steps.ipynb)). Its $\sigma$ has a floor of one grey level; without one, a pixel that never varies would make the density infinite.
+# The Gaussian with a learnt $\sigma$ gives the grey levels of MNIST the most probability, and has the largest error of reconstruction (RMSE, in thousandths of the range from black to white): where $\sigma$ is large, a wrong mean costs little. The continuous Bernoulli's error is somewhat smaller, and its probability the lowest; why, we have not tested. Cross-entropy on grey levels has the smallest, and is no density at all ([grey levels](17_grey_levels.ipynb)). On photographs the Gaussian wins too ([section 21.7](21_next_steps.ipynb)). Its $\sigma$ has a floor of one grey level; without one, a pixel that never varies would make the density infinite.
 #
 # ## 8.6 Out of the notebook
 #
-# Three files, from the VAE of section 8.1. Each is loaded by a fresh process, and compared.
+# Three ways out for the VAE of section 8.1. What is saved is loaded by a fresh process, and compared.
 
 # %%
 out = Path(tempfile.mkdtemp())
@@ -804,7 +809,7 @@ page = subprocess.run(
     capture_output=True, text=True,
 )  # fmt: skip
 assert page.returncode == 0, page.stderr
-print(f"{(out / 'pieces.html').stat().st_size / 1e6:.1f} MB")
+print(f"a page of {(out / 'pieces.html').stat().st_size / 1e6:.1f} MB")
 
 # %% tags=["check"]
 np.savez(
@@ -837,14 +842,14 @@ for name, text in (
 # %% [markdown]
 # - **`.keras`** keeps everything: networks, likelihood, noise, optimiser. Loading it needs `vae_helpers`.
 # - **`export`** writes a TensorFlow SavedModel, for TensorFlow Serving or any program with TensorFlow. It needs none of our code. The decoder alone puts out what the likelihood takes: logits, or for a Gaussian means and log-variances.
-# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, offline: move $z$, or draw it from the prior, and see such pieces. (The command runs in the book's folder.) The bright pieces are missing: their codes may lie where the prior seldom draws ([section 21.5](21_next_steps.ipynb)).
+# - **A page.** `make decoder MODEL=pieces.keras PAGE=pieces.html` writes one file that runs in any browser, offline: move $z$, or draw it from the prior, and see pieces like those below. (The command runs in the book's folder.) The bright ones are missing: their codes may lie where the prior seldom draws ([section 21.5](21_next_steps.ipynb)).
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Twenty pieces drawn from the VAE of photographs: soft blots of reddish brown, black and blue without texture."}}
 vh.plot_images(model.sample(20, seed=0), columns=10)
 plt.show()
 
 # %% [markdown]
-# And in: a picture that the model has never met is fitted as `load_images` does it, and becomes floats in [0, 1].
+# And in: a single picture is fitted as `load_images` does it, and becomes floats in [0, 1]. Here one from the folder, to compare.
 
 # %%
 picture = Image.open(folder / "cat" / "0024_0040.png").convert("RGB")
