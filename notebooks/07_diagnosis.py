@@ -482,7 +482,7 @@ strip("honest_of_20")
 show("kl_averaged_of_20")
 
 # %% [markdown]
-# Ten samples hardly tell the two apart. The cost does: the codes of images spread far beyond the prior, so the prior hits places between them.
+# Ten samples hardly tell the two apart. The cost does: the codes of images lie so far out that the prior seldom draws them.
 #
 # ### The KL divided by 784
 #
