@@ -208,7 +208,7 @@ axes[1].text(8.9, 0.12, "p(x | z)", ha="center")
 plt.show()
 
 # %% [markdown]
-# Where the autoencoder's plane is empty, nobody knows what the decoder does. In the VAE the dashed circle is the prior. One code is drawn from the cloud (orange), and the decoder returns a probability for each pixel. Stretch all codes, and shrink the decoder's weights to match: the reconstruction stays, the prior's density falls. The check does so with 200 random vectors.
+# Where the autoencoder's plane is empty, nobody knows what the decoder does. In the VAE the dashed circle is the prior. One code is drawn from the cloud (orange), and the decoder returns a probability for each pixel. An autoencoder does not notice when all codes are stretched and the decoder's weights shrunk to match. A VAE does: its codes become improbable under the prior. The check does so with 200 random vectors.
 
 # %% tags=["check"]
 rng = np.random.default_rng(0)
@@ -275,7 +275,7 @@ vh.check(
 #
 # So the classical fit for models with hidden variables, expectation–maximisation ([Dempster, Laird & Rubin 1977](../book/bibliography.md)), is out: it averages over this posterior.
 #
-# **Third, the expectations of variational Bayes.** This classical method replaces the posterior by a simple density $q(z)$, and needs $\mathbb{E}_{q}[\log p_\theta(x \mid z)]$ (section 1.2 says what for) in closed form. With one hidden layer there is none.
+# **Third, the expectations of variational Bayes.** This classical method replaces the posterior by a simple density $q(z)$, and needs $\mathbb{E}_{q}[\log p_\theta(x \mid z)]$ (section 1.2 says what for) in closed form. With one nonlinear layer in the decoder there is none.
 #
 # On top of that the data set is large: an update must not touch every image, nor run a long simulation for each.
 #
@@ -363,7 +363,7 @@ plt.show()
 # %% [markdown]
 # Two integrals are done. The posterior is skewed; a Gaussian is not. Yet a Gaussian comes close, and that is what a VAE will use for $q$.
 #
-# The third needs no grid. Draw codes from the orange $q$, evaluate, average: **Monte Carlo**. Plugging in the mean of $q$ is not the same thing.
+# The third needs no grid. Draw codes from the orange $q$, evaluate, average: **Monte Carlo**. The value at $q$'s mean is not the average over $q$.
 #
 # You could sample (1.2) too, with codes from the prior. But almost none of them explains a given photograph: the average would rest on a few lucky draws. An encoder that has learnt where to look is what makes sampling affordable.
 
@@ -472,7 +472,7 @@ vh.check(
 # %% [markdown]
 # ### First route: split log p(x)
 #
-# Bring in a density $q_\phi(z \mid x)$ with parameters $\phi$: the **recognition model**, or **encoder**. In a VAE it is a network: it reads $x$ and returns the $\mu$ and $\sigma$ of a Gaussian. It stands in for the posterior. Let both be positive everywhere, as Gaussians are.
+# Bring in a density $q_\phi(z \mid x)$ with parameters $\phi$: the **recognition model**, or **encoder**. In a VAE it is a network: it reads $x$ and returns the $\mu$ and $\sigma$ of a Gaussian. It stands in for the posterior. Let the two be positive everywhere, so that their ratio exists.
 #
 # $\log p_\theta(x)$ does not depend on $z$, so its average over $q$ is itself. Write $p_\theta(x) = p_\theta(x, z) / p_\theta(z \mid x)$ by (1.3), then multiply and divide by $q_\phi$:
 #
@@ -570,7 +570,7 @@ vh.check(
 # %% [markdown]
 # A Gaussian of the right width comes within 0.016 nats, never quite there: the posterior is no Gaussian.
 #
-# On the book's web page you can move $q$ yourself. Drag the large dot for its mean, the small one for its width. What the bound gains, the gap loses.
+# On the web page, move $q$ yourself below. Drag the large dot for its mean, the small one for its width. What the bound gains, the gap loses.
 #
 # <div class="move-q"><em>(Here $q$ can be moved by hand, where the page may run JavaScript. The picture above shows the same bound.)</em></div>
 #
@@ -591,7 +591,7 @@ vh.check(
 # \end{aligned} \tag{1.8}
 # $$
 #
-# This route is shorter; the first one says more, namely what the gap is. Take the logarithm of an average of $k$ weights, and the bound tightens with $k$: for another $q$, on [the page on importance weighting](14_importance_weighting.ipynb), from 0.79 nats below $\log p_\theta(x)$ at $k = 1$ to less than 0.01 at $k = 50$.
+# This route is shorter; the first one says more, namely what the gap is. Take the logarithm of an average of $k$ weights, and the bound tightens with $k$: for another model, on [the page on importance weighting](14_importance_weighting.ipynb), from 0.79 nats below $\log p_\theta(x)$ at $k = 1$ to less than 0.01 at $k = 50$.
 
 # %% tags=["check"]
 mu, sigma = encoders["off"]
@@ -608,7 +608,7 @@ vh.check(
 # %% [markdown]
 # ### The bound touches log p(x)
 #
-# Now the decoder's view: $\theta$ moves. Let one number $\alpha$ multiply the last weights of the tiny decoder, and average over all 16 images, each weighted with its probability at $\alpha = 1$. Pick three values of $\alpha$. At each, let $q$ be the posteriors there, one for each image; then hold $q$ and move $\alpha$.
+# Now the decoder's view: $\theta$ moves. Let one number $\alpha$ multiply the last weights of the tiny decoder, and average over all 16 images, each weighted with its probability at $\alpha = 1$. Pick three values of $\alpha$. At each, set the $q$ of every image to its true posterior, freeze it, and move only $\alpha$.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the decoder factor α from 0 to 3. The mean of log p(x) is a hill with its top at α = 1. Three bounds lie below it, each touching it in one marked point, at α = 0.4, 1 and 2, with the same slope."}}
 factors = np.linspace(0.0, 3.0, 61)
@@ -667,7 +667,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Each bound touches the curve where its $q$ is the posterior, and with the same slope: the gap has its minimum there, zero, so its slope is zero. Each update of a VAE does a little of both. Moving $\phi$ closes the gap, moving $\theta$ climbs the bound.
+# Each bound touches the curve where its $q$ is the posterior, and with the same slope: the gap has its minimum there, zero, so its slope is zero. Each update of a VAE does a little of both. Moving $\phi$ raises the bound by closing the gap; moving $\theta$ raises the bound, and the curve with it where the gap is closed.
 
 # %% [markdown]
 # ## 1.3 The naive gradient, and why its variance hurts
@@ -689,7 +689,7 @@ vh.check(
 #
 # ### How noisy is it?
 #
-# A test bench: $q$ is a product of $J$ Gaussians $\mathcal{N}(\mu_j, 1)$, all $\mu_j$ equal to one number $\mu$, and $f(z) = \sum_i z_i^2$. The exact derivative in $\mu_j$ is $2\mu$. With $z_j = \mu + \varepsilon_j$ the score is $\varepsilon_j$. The rival is the **pathwise gradient** of section 1.4: differentiate through the sample, $\partial f / \partial \mu_j = 2 z_j$.
+# A test bench: $q$ is a product of $J$ Gaussians $\mathcal{N}(\mu_j, 1)$, and $f(z) = \sum_i z_i^2$. Differentiate in one $\mu_j$, then set all of them to $\mu$: the exact derivative is $2\mu$. With $z_j = \mu + \varepsilon_j$ the score is $\varepsilon_j$. The rival is the **pathwise gradient** of section 1.4: differentiate through the sample, $\partial f / \partial \mu_j = 2 z_j$.
 
 # %%
 mu, J = 0.5, 20
@@ -896,7 +896,7 @@ plt.show()
 #
 # A decreasing $g_\phi$ needs the size of the derivative; in $J$ dimensions the determinant of the Jacobian takes its place.
 #
-# **The gradient.** On the right of (1.12), $\phi$ is no longer in the distribution. So the gradient moves inside, and the chain rule does the rest. (This is allowed when $f(g_\phi(\varepsilon))$ is continuous in $\phi$, differentiable for almost every $\varepsilon$, and its derivative bounded by an integrable function.)
+# **The gradient.** On the right of (1.12), $\phi$ is no longer in the distribution. So the gradient moves inside, and the chain rule does the rest. (This is allowed when $f(g_\phi(\varepsilon))$ changes by at most $C(\varepsilon)$ times the change of $\phi$, with $\mathbb{E}[C(\varepsilon)]$ finite, and is differentiable for almost every $\varepsilon$.)
 #
 # $$
 # \nabla_\phi \mathbb{E}_{q_\phi}[f(z)] = \mathbb{E}_{p(\varepsilon)} \left[ \left( \frac{\partial g_\phi}{\partial \phi} \right)^{\top} \nabla_z f(z) \right]. \tag{1.13}
@@ -1035,7 +1035,7 @@ kl = 0.5 * (mu**2 + sigma**2 - 1 - math.log(sigma**2))  # section 1.6
 sgvb_a = log_likelihood(x, z) + log_ratio  # (1.15)
 sgvb_b = log_likelihood(x, z) - kl  # (1.16)
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Two overlaid distributions of single estimates in nats. A, in orange, is a narrow spike between −4 and −3.5, with variance 0.03; B, in blue, is low and wide, from −7 to −2, with variance 1.10. Both have the same mean, a black line at −3.73, the exact ELBO."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Two overlaid distributions of single estimates in nats. A, in orange, is narrow, with two peaks between −4 and −3.5 and variance 0.03; B, in blue, is low and wide, from −7 to −2, with variance 1.10. Both have the same mean, a black line at −3.73, the exact ELBO."}}
 fig, ax = plt.subplots(figsize=(5.4, 2.9))
 bins = np.linspace(-7, -1.5, 111)
 for draws, colour, name in ((sgvb_a, ORANGE, "A"), (sgvb_b, BLUE, "B")):
@@ -1049,7 +1049,7 @@ ax.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# By how much do they differ, with the same noise and $L = 1$? Only $\log p(z) - \log q(z)$ and its average are left. Write both out with $z = \mu + \sigma\varepsilon$:
+# By how much do they differ, with the same noise and $L = 1$? The reconstruction cancels; what is left is $\log p(z) - \log q(z)$ less its average. Write both out with $z = \mu + \sigma\varepsilon$:
 #
 # $$
 # \begin{aligned}
@@ -1087,7 +1087,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Which one is quieter? The paper says that B "typically" is. Here A is, by far. If $q$ were the posterior, $\log p_\theta(x, z) - \log q_\phi(z \mid x)$ would be $\log p_\theta(x)$ at every $z$: no noise at all. This $q$ is near it. For a gradient, and early in training, the answer is another one, which [chapter 4](04_sgvb_a_vs_b.ipynb) proves and measures.
+# Which one is quieter? The paper says that B "typically" is. Here A is, by far. If $q$ were the posterior, $\log p_\theta(x, z) - \log q_\phi(z \mid x)$ would be $\log p_\theta(x)$ at every $z$: no noise at all. This $q$ is near it. For a gradient, or early in training, the answer is another one, which [chapter 4](04_sgvb_a_vs_b.ipynb) proves and measures.
 #
 # ### The minibatch factor N/M
 #
@@ -1139,7 +1139,7 @@ vh.check(
 # %% [markdown]
 # ### Why one sample per image is enough
 #
-# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, $V_x$ says how much the exact gradient varies from image to image, and $V_\varepsilon$ how much the noise moves it for one image, on average; both are variances. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them:
+# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, $V_x$ says how much the exact gradient varies from image to image, and $V_\varepsilon$ how much the noise moves it for one image, on average; both are variances. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them. (At fixed $M$ more draws remove at most $V_\varepsilon/M$, which is small once $M$ is large.)
 #
 # $$
 # \mathrm{Var} = \frac{1}{M} \left( V_x + \frac{V_\varepsilon}{L} \right) = \frac{V_x}{M} + \frac{V_\varepsilon}{L M} . \tag{1.19}
@@ -1442,7 +1442,7 @@ vh.check("the bound is below it", elbo_found, log_p_found, relation="<")
 vh.check("by less than 0.02 nats", elbo_found, log_p_found, atol=0.02)
 
 # %% [markdown]
-# It explains the images as well as the decoder that made them, and its bound is nearly tight. Single estimates, each with other images and other noise, lie on both sides of the line: only their *mean* is a lower bound. With a linear decoder you can ask for more, since the best likelihood has a closed form, and the algorithm ends within 0.001 nats a data point of it ([the linear VAE](12_linear_vae.ipynb)).
+# It explains the images that it was trained on as well as the decoder that made them, and its bound is nearly tight. Single estimates, each with other images and other noise, lie on both sides of the line: only their *mean* is a lower bound. With a linear decoder you can ask for more, since the best likelihood has a closed form, and the algorithm ends within 0.001 nats a data point of it ([the linear VAE](12_linear_vae.ipynb)).
 
 # %% [markdown]
 # ## 1.7 Decoders: what the reconstruction term really is
@@ -1602,7 +1602,7 @@ plt.show()
 #
 # ### Grey levels in (1.22)
 #
-# Many programs feed grey levels into (1.22). That is no log-likelihood of grey levels: its density does not integrate to 1. Each pixel lacks a factor of 2 or more, so at least $\log 2$ nats. But it is exactly the average of (1.22) over images whose pixels are drawn black or white with the grey level as probability. [The page on grey levels](17_grey_levels.ipynb) proves both.
+# Many programs feed grey levels into (1.22). That is no log-likelihood of grey levels: integrated over them, each pixel gives at most ½, so at least $\log 2$ nats are missing. But it is exactly the average of (1.22) over images whose pixels are drawn black or white with the grey level as probability. [The page on grey levels](17_grey_levels.ipynb) proves both.
 #
 # That is the whole theory. Where it comes from, and what stands beside it (wake-sleep, denoising, sparse coding), is told on [the page on history](16_history.ipynb).
 #

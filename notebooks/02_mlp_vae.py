@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 2. A first variational autoencoder in code
 #
-# **A network that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The pictures stay blurred, and the blur has a reason.
+# **A model that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The pictures stay blurred, and the blur has a reason.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -387,7 +387,7 @@ vh.check(
 vh.check("the first rung", coins, LADDER["fair coins"][0], atol=0.05)
 
 # %% [markdown]
-# **Knowing the average digit.** Give each pixel its mean over the training images and ignore everything about the image at hand. A model whose latent code carries nothing can learn exactly this, and nothing better. A pixel that is black in every training image would have probability 0, and ink there would cost infinitely much. So no mean may fall below one grey level in a hundred images.
+# **Knowing the average digit.** Give each pixel its mean over the training images and ignore everything about the image at hand. A model whose latent code carries nothing can learn exactly this, and nothing better. A pixel that is black in every training image would have probability 0, and ink there would cost infinitely much. So no mean may fall below 0.01 of a grey level.
 
 # %%
 mean_image = images.train.mean(axis=0) / 255.0
@@ -417,7 +417,7 @@ for axis, (title, picture) in zip(axes, shown.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# These are the first two rungs of the ladder at the top of the page. A VAE that scores near the second, as one in section 2.9 does, has learnt little but the average.
+# These are the first two rungs of the ladder at the top of the page. A VAE that scores near the second with a KL term near 0, as one in section 2.9 does, has learnt little but the average.
 #
 # ## 2.6 Training, with every step in the open
 #
@@ -607,7 +607,7 @@ plt.show()
 # %% [markdown]
 # Look for the mistakes: most of them mix digits whose clusters touch in the scatter below. And look at the edges: reconstructions are soft. The decoder returns a *probability* for each pixel, and where two numbers cannot say which of many strokes it was, the honest answer is in between.
 #
-# On the book's web page you can put a digit of your own through a VAE. Draw one: you see the cloud that the encoder answers with, what the decoder makes of it, and the two terms of the bound in nats. (It is another network than the one above, from [the page on a second recipe](22_second_recipe.ipynb), so its plane looks different.) Then draw something that is no digit, and see which of the two terms notices.
+# On the web page, put a digit of your own through a VAE below. Draw one: you see the cloud that the encoder answers with, what the decoder makes of it, and the two terms of the bound in nats. (It is another network than the one above, from [the page on a second recipe](22_second_recipe.ipynb), so its plane looks different.) Then draw something that is no digit, and see which of the two terms notices.
 #
 # <div class="latent-explorer"><em>(Here stands a pad to draw a digit on, where the page may run JavaScript. The strips above show test digits and what comes back.)</em></div>
 #
@@ -688,9 +688,9 @@ rung = LADDER["our VAE: two\nnumbers a digit"][0]
 vh.check("the third rung: their mean", mean, rung, atol=0.05)
 
 # %% [markdown]
-# **Seeds differ by almost a nat.** With a plane to arrange ten digits in, training settles on one of many arrangements, and some are better than others. One run that beats one run of another recipe proves little.
+# **Seeds differ by almost a nat**, and one seed on two machines by nearly as much. Training settles on one of many arrangements of ten digits in a plane, and rounding is enough to send it to another. One run that beats one run of another recipe proves little.
 #
-# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here: in a plane $\log p_\theta(x)$ can be computed on a grid ([chapter 3](03_conv_vae.ipynb) does it).
+# **The bound is not the likelihood.** *Importance sampling* estimates $\log p_\theta(x)$ itself: draw many $z$ from the encoder's cloud, average the ratio $p(z)\,p_\theta(x \mid z) / q_\phi(z \mid x)$, and take the logarithm. The estimate is still a lower bound on average, but a tighter one ([the page on the bound with k draws](14_importance_weighting.ipynb) shows why). Even 500 draws an image fall short by three nats here. We know because in a plane $\log p_\theta(x)$ can be computed on a grid ([chapter 3](03_conv_vae.ipynb) does it).
 
 # %%
 some = x_test[:250]
@@ -775,7 +775,7 @@ vh.plot_images(np.concatenate(pair))
 plt.show()
 
 # %% [markdown]
-# Samples from the same eight $z$: above from the model of section 2.7, below with the slip. Nothing in the loss itself warns you: it falls and settles. A KL term near 0 gives it away, and so does the ELBO with the correct sum: it is that of the average digit. This state is called **posterior collapse**.
+# Samples from the same eight $z$: above from the model of section 2.7, below with the slip. Nothing in the course of the loss warns you: it falls and settles. A KL term near 0 gives it away, and so does the ELBO with the correct sum: it is that of the average digit. This state is called **posterior collapse**.
 #
 # **Evaluating at the mean.** It is tempting to skip the noise on test images and decode $\mu(x)$. Here the number gets better by almost a nat, but it is no longer a bound on anything.
 
@@ -921,7 +921,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So the softness is not a flaw of the optimiser, and for this encoder a larger decoder of this kind would not remove it. It follows from clouds that overlap: about a hundred of the 60,000 images share a point. The count is $1 / \sum_i w_i^2$ with the weights $w_i$ of the average; it is $n$ if $n$ images share the point equally. More latent dimensions give the clouds room to part (exercise 4). A decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
+# So the softness is not a flaw of the optimiser, and for this encoder a larger decoder of this kind would not remove it. It follows from clouds that overlap: about a hundred of the 60,000 images share a point. The count is $1 / \sum_i w_i^2$ with the weights $w_i$ of the average; it is $n$ if $n$ images share the point equally. With more latent dimensions the clouds can part. A decoder whose pixels depend on each other could draw sharp pictures from the same clouds; this book does not build one.
 #
 # **Would a Gaussian decoder help?** Not for given clouds. It describes a pixel by a mean and a variance $s^2$. With $s$ held fixed, $\log p_\theta(x \mid z)$ is, up to a constant, minus the squared difference divided by $2s^2$, and the best mean is again the average (2.6). See it on the pixel that varies most at the first $z$: try 99 values for its mean under both decoders.
 
@@ -1099,7 +1099,7 @@ vh.check(
 # <details>
 # <summary>Solution</summary>
 #
-# After one epoch the loss is near the average digit's 206 nats: the decoder makes little of $z$ yet, so its pictures are grey ovals not far from the average digit. What changes with $z$ first is what separates images most, often ones at one end and zeros at the other. The second reason to look for: plot the $\mu(x)$ of the test images. Where they leave a part of the prior empty, the decoder has learnt next to nothing and returns fog.
+# After one epoch the reconstruction is only a dozen nats or so better than the average digit's: the decoder makes little of $z$ yet, so its pictures are grey ovals not far from the average digit. What changes with $z$ first is what separates images most, often ones at one end and zeros at the other. The second reason to look for: plot the $\mu(x)$ of the test images. Where they leave a part of the prior empty, the decoder has learnt next to nothing and returns fog.
 #
 # </details>
 

@@ -399,7 +399,7 @@ heads = ["q from", "Var A", "Var B", "Var B − Var A", "Var Δ, (4.1)"]
 vh.table(heads, rows, digits=1)
 
 # %% [markdown]
-# At the start, before training, B has the quieter value: the decoder hardly listens to $z$. Afterwards A has it. With the image's own Gaussian the gain is what (4.4) says, and most of the noise: after ten epochs A has 4.5 nats² and B 12.7. With the encoder's $q$ it comes out near that, 8 of 27 nats².
+# At the start, before training, B has the quieter value: the decoder hardly listens to $z$. Afterwards A has it. With the image's own Gaussian the gain is what (4.4) says, and most of the noise: after ten epochs A has 4.5 nats² and B 12.7. With the encoder's $q$ A saves about as much, 8 nats², but of 27.
 #
 # But an optimiser never sees the value. It sees gradients.
 #
@@ -490,7 +490,7 @@ plt.show()
 # | A | $1$ | $R_j + 1/\sigma_j^2$ |
 # | B | $0$ | $R_j + (1/\sigma_j - \sigma_j)^2$ |
 #
-# Only $R_j$ is no function of $\sigma_j$, and it is common to all. Where $\mu_j$ is stationary too, it says how badly $q$ fits:
+# $R_j$ is common to all three; what is added depends on $\sigma_j$ alone. Where $\mu_j$ is stationary too, it says how badly $q$ fits:
 #
 # $$
 # \begin{aligned}
@@ -883,7 +883,7 @@ for one, other in PAIRS:
 # %% [markdown]
 # A and B cannot be told apart in either. In the dense network the path ends about half a nat ahead. In S1 it does not: two of its five runs fell behind, and nobody can say from five seeds whether that is more than chance.
 #
-# And the clock? Timed once, an epoch with B took a tenth less than with A or the path. So in the time of five epochs B trains half an epoch more, which is worth more than the path's lead. The choice is one of taste.
+# And the clock? Timed once, an epoch with B took a tenth less than with A or the path. So in the time of five epochs B trains half an epoch more, worth the path's lead or more. Either will do.
 #
 # > **Note.** Three comparisons are made on each network. With intervals widened for that, path − A in the dense network still excludes zero and path − B does not. Levels, widened intervals and what pairing brings are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
@@ -891,7 +891,7 @@ for one, other in PAIRS:
 #
 # **Draws or images?** An update that decodes 100 $z$ can take 100 images with one draw each, or 20 images with five. Another image lowers both noises of section 4.4, another draw for the same image only one. So one draw should win, and in training it did: with five draws the test ELBO ends 2.4 ± 0.6 nats lower. The time saved by fewer images does not make up for it, as [the page on draws and images](20_draws_or_images.ipynb) shows.
 #
-# **A tighter bound?** With $k$ draws you can also take the logarithm *after* the average: the importance-weighted bound (IWAE). It lies nearer to $\log p(x)$, but in a short training no gain could be seen beyond that of its draws. With five draws each, IWAE ended 0.15 ± 0.71 nats of $\log p(x)$ above A. In about the same seconds A with one draw ended 2.3 ± 0.5 ahead of IWAE. ($\log p(x)$ is estimated by 500 draws. That is too low by a nat or so, more for IWAE than for A: a gain of a nat cannot be excluded.) (It took six seconds more, worth at most 0.6 nats.) [The page on tighter bounds](18_tighter_bounds.ipynb) has the theory, a repair called DReG that did better, and the long training of the literature.
+# **A tighter bound?** With $k$ draws you can also take the logarithm *after* the average: the importance-weighted bound (IWAE). It lies nearer to $\log p(x)$, but in a short training no gain could be seen beyond that of its draws. With five draws each, IWAE ended 0.15 ± 0.71 nats of $\log p(x)$ above A. In about the same seconds A with one draw ended 2.3 ± 0.5 ahead of IWAE. ($\log p(x)$ is estimated by 500 draws. That is too low by a nat or so, perhaps not by the same for both: a gain of a nat cannot be excluded. A's run took six seconds more, worth at most 0.6 nats.) [The page on tighter bounds](18_tighter_bounds.ipynb) has the theory, a repair called DReG that did better, and the long training of the literature.
 
 # %% tags=["check"]
 budget = {

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 5. Animations
 #
-# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, and the two overlap. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
+# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, both at once. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
 #
 # A table says what a model is worth after training. A film shows how it got there.
 
@@ -78,7 +78,7 @@ Image(vh.write_animation(frames, films / "epochs.png", fps=2, hold_last=2))
 #
 # **What you will be able to do**
 #
-# - write a Keras callback that looks into a model while it trains, without slowing it down much;
+# - write a Keras callback that looks into a model while it trains, and know what it costs;
 # - film a latent space, and measure when the classes come apart;
 # - walk through a latent space on paths that stay where the prior has its mass;
 # - see, and measure, why a gradient is quiet when the noise stays fixed while $\mu$ and $\sigma$ move;
@@ -402,7 +402,7 @@ vh.check(
 # %% [markdown]
 # Averaged over all pixels most of it happens in the first epoch: the background turns from grey to black. That average hides what you look at. On the ink the second and third epochs still change much, and it goes on to the last: two draws in the first row begin as zeros and end as twos.
 #
-# The bound keeps rising, too, by more than 5 nats from epoch 5 to 10. Whether the later pictures are *better* you would find hard to say from the film. From the bound you can: this is why the book measures.
+# The bound keeps rising, too, by more than 5 nats from epoch 5 to 10. The film hardly shows it; this is why the book measures.
 #
 # ## 5.5 Walks through the latent space
 #
@@ -661,7 +661,7 @@ vh.check(
 # %% [markdown]
 # (± is a 95% interval over the pairs.) On the straight line the middle is shorter by 30%, and its picture is more uncertain by more than twenty nats. On the great circle it is nearly as certain as at the ends.
 #
-# Now the last two rows, the controls. The two middles point in the same direction, to a cosine above 0.99. Stretch the straight middle to the great circle's length, and nearly all of the difference is gone. What matters is mostly the *length*, not the path. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that need not be digits.
+# Now the last two rows, the controls. Half-way the two paths point in the same direction, to a cosine above 0.99, and differ in length alone. So stretch the straight middle to the great circle's length, and nearly all of the difference is gone. It is the *length* that blurs. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that need not be digits.
 #
 # So the usual argument for great circles, "sharper pictures", shows less than it seems to. What remains is the prior's: keep to lengths at which the decoder was trained. Those are the lengths of draws from $q$, second row, and even the great circle between two means is shorter.
 #
@@ -781,7 +781,7 @@ vh.check(
 #
 # Two prices: time beside training, and bytes.
 #
-# **Drawing.** The published callback of S3 encodes all 10,000 test images after *every* batch, opens a figure of 10 × 10 inches, draws a scatter and saves it; every third of the 600 pictures goes into the film. It draws axes, ticks and colour bar again for each frame, and never closes a figure. Both ways were given the same task: 200 frames of 10,000 points at 480 × 480 pixels. `python benchmarks/animation.py` measured both in the processor's time, which other work does not lengthen.
+# **Drawing.** The published callback of S3 encodes all 10,000 test images after *every* batch, opens a figure of 10 × 10 inches, draws a scatter and saves it; every third of the 600 pictures goes into the film. It draws axes, ticks and colour bar again for each frame, and never closes a figure. Both ways were given the same task: 200 frames of 10,000 points at 480 × 480 pixels. `python benchmarks/animation.py` measured both in CPU time.
 
 # %% tags=["plumbing", "exact"]
 cost = json.loads(Path("../benchmarks/results/animation.json").read_text())

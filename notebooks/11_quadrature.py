@@ -76,7 +76,7 @@ plt.show()
 # - use it as a referee for a tiny model;
 # - measure what it costs, beside plain sampling.
 #
-# **What it needs.** The first section of [chapter 1](01_theory.ipynb). Ten minutes to read; it runs in half a minute and needs no data.
+# **What it needs.** The first section of [chapter 1](01_theory.ipynb). Ten minutes to read; it runs in a minute and needs no data.
 #
 # ## 11.1 The rule
 #
@@ -322,7 +322,7 @@ for latent_dim, most, finer, in_the_middle in [
     )
 
 # %% [markdown]
-# **And sampling?** The other way to do the integral is to draw $k$ codes from the prior and average $p_\theta(x \mid z)$. The error of a logarithm is the relative error. So its standard error is about $\sqrt{V/k}$, where $V$ is the variance of $p_\theta(x \mid z) / p_\theta(x)$. For 0.001 nats you need $k = V \cdot 10^6$ draws. $J$ enters only through $V$.
+# **And sampling?** The other way to do the integral is to draw $k$ codes from the prior and average $p_\theta(x \mid z)$. To first order the error of $\log p$ is the relative error of $p$. So its standard error is about $\sqrt{V/k}$, where $V$ is the variance of $p_\theta(x \mid z) / p_\theta(x)$. For 0.001 nats you need $k = V \cdot 10^6$ draws. $J$ enters only through $V$.
 
 
 # %%

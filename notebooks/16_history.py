@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 16. Where the VAE comes from, and what stands beside it
 #
-# **Its parts were there before: an encoder beside a generator in wake-sleep, minibatches in stochastic variational inference, the exact linear case in probabilistic PCA. What the VAE added is the gradient: it runs through the sample, and trains both networks on one bound.**
+# **Its parts were there before: an encoder beside a generator in wake-sleep, minibatches in stochastic variational inference, the exact linear case in probabilistic PCA. What the VAE added is the gradient that runs through the sample, from the decoder into the encoder.**
 #
 # This page adds the history that [chapter 1](01_theory.ipynb) leaves out. Three neighbours are computed: the swapped KL, PCA and denoising.
 

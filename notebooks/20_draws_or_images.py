@@ -562,7 +562,7 @@ vh.check(
 vh.check("not in 95%", sum(in_same_seconds(2, 0.95)), 0, relation="<")
 
 # %% [markdown]
-# Update for update the order is that of (20.3). Five and ten draws save 9 and 15 per cent of the seconds. How much would they have to save? Suppose that an update took any share of the time of one draw's, and stop the runs with one draw to match:
+# Update for update the order is that of (20.3). Five and ten draws save 9 and 15 per cent of the seconds. How much would they have to save? Let an update take a share of the time of one draw's, and stop the runs with one draw to match:
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Test ELBO of two, five and ten draws less that of one draw after the same seconds, against the seconds of an update over those of one draw, with bands and a zero line. Two draws cross zero at about 0.8, five at 0.45, ten at 0.28. The measured times, 0.98, 0.91 and 0.85, are marked far to the right, at −0.6, −2.2 and −4.4 nats."}}
 figure, panel = plt.subplots(figsize=(5.6, 4))
@@ -585,7 +585,7 @@ panel.legend(loc="upper right", title="measured times")
 plt.show()
 
 # %% [markdown]
-# Where a line crosses zero, the draws would be level with one. Two would have to take about a quarter less time; they save next to nothing, so the two that (20.2) advised for the larger network do not pay here. Ten would lose even if its updates took half as long, and five too, if barely.
+# Where a line crosses zero, the draws would be level with one. Two would have to take about a quarter less time; they save next to nothing, so the two that (20.2) advised for the larger network do not pay in this one. Ten would lose even if its updates took half as long, and five too, if barely.
 #
 # $\log p(x)$ says nearly the same: 0.7 ± 0.2, 2.5 ± 0.3 and 4.5 ± 0.3 nats lost, in as many updates.
 #
