@@ -741,7 +741,7 @@ values = {
 rows = [[name, *map(interval, row)] for name, row in values.items()]
 apart = [*map(difference, values["S2"], values["S0"])]
 rows.append(["S2 − S0", *apart])
-vh.table(["system", *columns.values()], rows)
+vh.table(["system", *columns.values()], rows, digits=1)
 
 # %% tags=["check"]
 for key, what, side, relation in (
