@@ -20,7 +20,7 @@ from exam_question import Claim, Part, Question, kl_on_grid, plain, shown
 
 BOUND = {True: "still a lower bound of the log-likelihood", False: "no lower bound in general"}
 COLLAPSE = "the code is too dear: KL near zero, all reconstructions alike"
-CHEAP = "the code is too cheap: good reconstructions, bad samples"
+CHEAP = "the code is too cheap: good reconstructions, a low likelihood, often bad samples"
 NOTHING = "nothing: it is the bound in other units"
 
 
@@ -49,7 +49,7 @@ def which_loss(rng: random.Random) -> Question:
     """Three losses: the weight of the KL term, the scale, and what comes of it."""
     pixels, latents = rng.choice([784, 1024, 2500]), rng.choice([10, 20, 50])
     images, everything = rng.choice([50, 100, 200]), rng.choice([10_000, 50_000, 60_000])
-    weight = rng.choice(["0.05", "0.1", "0.2", "0.5"])
+    weight = rng.choice(["0.3", "0.4", "0.5", "0.8"])  # times D: far into collapse
     one = Fraction(1)
     # text of the program, weight of the KL, scale
     dear = [
@@ -90,7 +90,7 @@ def which_loss(rng: random.Random) -> Question:
         "pixel. `kl` has the shape $[n, J]$: the KL of each latent number. `mean` and `sum` go over everything, unless "
         "an axis is named. For each loss say, for one point each,\n\n"
         "- the weight of the KL term, which is 1 in the bound;\n"
-        "- its scale: by how much it rises if the log-likelihood of every image falls by one nat;\n"
+        "- its scale: by how much it rises if the reconstruction term of every image falls by one nat;\n"
         "- whether minus the loss, divided by the scale, is a lower bound of the log-likelihood;\n"
         "- what you will see in the trained model.",
         tuple(parts),
@@ -171,11 +171,10 @@ def table_of_latents(rng: random.Random) -> Question:
                 ),
             ),
             Part(
-                f"A colleague sees the KL of $j = {unused + 1}$ and says: “Posterior collapse.” Is that right?",
+                f"A colleague sees the KL of $j = {unused + 1}$ and says: “The code is lost.” Is that right?",
                 2,
                 3,
-                "No. This latent number is not used, which costs nothing; two others carry the code. Posterior "
-                "collapse means that none does.",
+                "No. This latent number is not used, which costs nothing; two others carry the code.",
             ),
         ),
     )

@@ -132,7 +132,7 @@ def bound_by_hand(rng: random.Random) -> Question:
                 "alone, and see whether your numbers above agree. Which encoder would leave no gap?",
                 4,
                 5,
-                f"It is $\\mathrm{{KL}}(q \\Vert p_\\theta(z \\mid x)) = {shown(gap)}$ nats, which is "
+                f"It is $\\mathrm{{KL}}(q \\Vert p_\\theta(z \\mid x)) = {shown(gap)}$ nats, which up to rounding is "
                 f"${shown(math.log(p_x))} - ({shown(bound)})$. An encoder that returns the posterior leaves none.",
                 (Claim("the gap", gap, math.log(p_x) - second_form, (0.03, 1.2)),),
             ),

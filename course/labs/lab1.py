@@ -22,7 +22,7 @@
 # | 6. The ELBO without a grid | 10 | 2 |
 # | 7. What a rise of the ELBO proves (in words) | 5 | 2 |
 #
-# **Where.** In JupyterLab on your machine, in the environment of the book ([how to install it](../../book/how_to_use.md)). Or in Colab: *File → Upload notebook*, and the first cell fetches the book.
+# **Where.** On your machine: put this file into the folder `notebooks` of the book ([how to install it](../../book/how_to_use.md)) and run `make lab`. Or in Colab: *File → Upload notebook*, and the first cell fetches the book.
 #
 # **How it works.** Each question gives you a function with `...` in it. Put your lines in place of the dots. Keep the function's name, its arguments and what it returns. Then run the cell below it:
 #

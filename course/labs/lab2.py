@@ -22,7 +22,7 @@
 # | 6. The KL of each dimension | 5 | 2 |
 # | 7. Reading the numbers (in words) | 10 | 2 |
 #
-# **Where.** In JupyterLab on your machine, in the environment of the book ([how to install it](../../book/how_to_use.md)). Or in Colab: *File → Upload notebook*, and the first cell fetches the book.
+# **Where.** On your machine: put this file into the folder `notebooks` of the book ([how to install it](../../book/how_to_use.md)) and run `make lab`. Or in Colab: *File → Upload notebook*, and the first cell fetches the book.
 #
 # **How it works.** Each question gives you functions with `...` in them. Put your lines in place of the dots. Keep the functions' names, their arguments and what they return. Then run the cell below:
 #
@@ -886,7 +886,7 @@ plt.show()
 #
 # In at most five sentences, with your own numbers:
 #
-# 1. By how many nats does your model beat the mean image, and which of its two terms pays for that?
+# 1. By how many nats does your model beat the mean image, which of its two terms gains it, and what does the other cost?
 # 2. Which dimensions are in use? What would you expect if the KL in your loss were multiplied by 784?
 
 # %% [raw]

@@ -13,6 +13,8 @@
 #
 # **Before you come.** Read sections 7.1 to 7.3 of [chapter 7](../../notebooks/07_diagnosis.ipynb). You may keep the chapter open.
 #
+# **Where.** On your machine: put this file into the folder `notebooks` of the book ([how to install it](../../book/how_to_use.md)) and run `make lab`. Or in Colab: *File → Upload notebook*, and the first cell fetches the book.
+#
 # **How it works.** Each question gives you functions with `...` in them. Put your lines in place of the dots. Keep the functions' names, their arguments and what they return. Then run the cell below:
 #
 # - `✓` means that this value is right;
