@@ -241,6 +241,7 @@ def test_sets_too_small_cannot_tell():
     for name in ("unused latents", "samples against reconstructions", "training images score higher"):
         assert by_name[name].level == "note" and math.isnan(by_name[name].value)
         assert "cannot tell" in by_name[name].measured and "images" in by_name[name].measured
+        assert by_name[name].advice == ""  # of what cannot be told
     assert by_name["pixel range"].level == "ok"
     assert checkup.faults == ()
 

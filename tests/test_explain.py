@@ -186,6 +186,9 @@ def test_nothing_is_changed(setting):
         (lambda model, x: np.zeros(0), "returned nothing to average"),
         (lambda model, x: float(len(x)), "does not depend on what the model's networks put out"),
         (lambda model, x: "low", "The loss raised ValueError"),
+        (lambda model, x: None, "returned nothing to average: expected a number or an array, got <class 'NoneType'>"),
+        (lambda model, x: (a_loss()(model, x), 1.0), "expected a number or an array, got <class 'tuple'>"),
+        (lambda model, x: tf.random.normal([]), "does not depend on what the model's networks put out"),
     ],
 )
 def test_a_loss_that_cannot_be_explained_is_refused_in_one_sentence(setting, loss, message):

@@ -153,6 +153,28 @@ def test_dropout_acts_in_training_only(small_vae, grey_images):
     assert np.abs(c - d).max() > 1e-3
 
 
+def test_a_block_within_a_block_keeps_its_noise_and_its_mode(small_vae):
+    model = small_vae()
+    with model.using(keras.random.SeedGenerator(1), training=True):
+        with model.using(labels=tf.constant(2)):
+            inner = model._step
+        outer = model._step
+    assert inner.seeds is outer.seeds and inner.training and int(inner.labels) == 2 and outer.labels is None
+    assert not model._step.training and model._step.seeds is None
+
+
+@pytest.mark.parametrize("reduced", [tf.reduce_mean, lambda values: values[:, None]], ids=["a number", "[n, 1]"])
+def test_an_objective_of_another_shape_is_refused(small_vae, grey_images, reduced, without_xla):
+    def objective(model, x, samples):
+        return reduced(vh.sgvb_b(model, x, samples))
+
+    model = small_vae()
+    model.compile("adam", objective=objective)
+    for use in (lambda: model.fit(grey_images, verbose=0), lambda: vh.elbo(model, grey_images, objective=objective)):
+        with pytest.raises(ValueError, match=r"expected nats per image, shape \[n\]"):
+            use()
+
+
 def test_sample_decodes_the_prior(small_vae):
     model = small_vae()
     images = model.sample(7, seed=3).numpy()

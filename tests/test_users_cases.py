@@ -202,11 +202,12 @@ def scaled(model, x, samples, beta=1.0):
     return vh.sgvb_b(model, x, samples) * beta
 
 
+@pytest.mark.parametrize("objective", [functools.partial(scaled, beta=4.0), scaled], ids=["partial", "not registered"])
 def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(
-    small_vae, grey_images, tmp_path, without_xla
+    small_vae, grey_images, tmp_path, without_xla, objective
 ):
     model = small_vae()
-    model.compile("adam", objective=functools.partial(scaled, beta=4.0))
+    model.compile("adam", objective=objective)
     model.fit(grey_images, verbose=0)
     with pytest.warns(UserWarning, match="cannot be saved: compile the loaded model again"):
         model.save(tmp_path / "model.keras")

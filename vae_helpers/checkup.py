@@ -31,7 +31,7 @@ class Finding(NamedTuple):
         measured: the value in words.
         expected: the threshold in words.
         why: the threshold lies there.
-        advice: what it means and what to do.
+        advice: what it means and what to do; empty where it cannot be told.
         section: where the book explains it.
     """
 
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
     section: str
 
     def __str__(self) -> str:
-        advice = "" if self.level == "ok" or math.isnan(self.value) else f" {self.advice} Section {self.section}."
+        advice = f" {self.advice} Section {self.section}." if self.advice and self.level != "ok" else ""
         return f"{self.level:5}  {self.name}: {self.measured}; {self.expected}, {self.why}.{advice}"
 
 
@@ -81,7 +81,8 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
     that was compiled.
 
     Args:
-        model: any `VAE`, so any two Keras models of one input and one output each; it need not have been trained here.
+        model: any `VAE` of images alone, so any two Keras models of one input and one output each; it need not have
+            been trained here.
         train: the images it was trained on, as it was given them, [n, H, W, C]; uint8: grey levels, as ever.
         test: images it has not seen, treated in the same way.
         seed: of the noise and of the images drawn.
@@ -134,4 +135,5 @@ def _judged(symptoms: Symptoms, measure: str, number: str, unit: str, note: floa
     level = "fault" if value > fault else "note" if value > note or math.isnan(value) else "ok"
     shown = f"{number.format(value)} {unit}".replace("-", "−")
     measured, expected = f"cannot tell, needs {needs}" if math.isnan(value) else shown, f"at most {number.format(note)}"
+    words["advice"] = "" if math.isnan(value) else words["advice"]
     return Finding(value=float(value), level=level, measured=measured, expected=expected, **words)

@@ -56,8 +56,10 @@ def elbo(
     """
     seeds, total = keras.random.SeedGenerator(seed), 0.0
     for chunk, given in _chunks(model, x, max(1, 2000 // max(1, samples)), labels):
-        with model.using(seeds, labels=given):
-            total += float(tf.reduce_sum(objective(model, chunk, samples)))
+        with model.using(seeds, False, given):
+            values = tf.convert_to_tensor(objective(model, chunk, samples))
+        expect(values.shape.rank == 1, f"The objective: expected nats per image, shape [n], got {values.shape}.")
+        total += float(tf.reduce_sum(values))
     return total / len(x)
 
 
@@ -87,7 +89,7 @@ def log_likelihood(model: VAE, x: Array, samples: int = 500, seed: int = 0, labe
     @tf.function(jit_compile=model.prefers_xla)
     def add_round(running, x, given, loc, scale, n):
         q = tfd.Independent(tfd.Normal(loc, scale), 1)
-        with model.using(seeds, labels=given):
+        with model.using(seeds, False, given):
             z = q.sample(n, seed=model.next_seed())
             log_weights = model.likelihood(z).log_prob(x) + model.prior.log_prob(z) - q.log_prob(z)  # [n, chunk]
         return tf.reduce_logsumexp(tf.concat([running[None], log_weights], axis=0), axis=0)
@@ -95,7 +97,7 @@ def log_likelihood(model: VAE, x: Array, samples: int = 500, seed: int = 0, labe
     results = []
     with Progress("log p(x)", total=len(x)) as progress:
         for chunk, given in _chunks(model, x, 250, labels):
-            with model.using(labels=given):
+            with model.using(training=False, labels=given):
                 normal = model.posterior(chunk).distribution
             running = tf.fill([len(chunk)], -np.inf)
             for drawn in range(0, samples, 10):  # 2,500 decoded images at a time: they fill the cores, not the memory
@@ -155,7 +157,7 @@ def log_likelihood_on_grid(model: VAE, x: Array, limit: float = 6.0, points: int
 
 def _posteriors(model: VAE, x: Array, labels: np.ndarray | None) -> Iterator[tfd.Distribution]:
     for chunk, given in _chunks(model, x, 2000, labels):
-        with model.using(labels=given):
+        with model.using(training=False, labels=given):
             q = model.posterior(chunk)
         yield q
 

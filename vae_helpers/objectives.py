@@ -93,8 +93,8 @@ def iwae(model: VAE, x: tf.Tensor, samples: int = 5) -> tf.Tensor:
     """The importance-weighted bound (Burda, Grosse & Salakhutdinov 2016, equation 8).
 
     log (1/k) Σ_i p(x | z_i) p(z_i) / q(z_i | x)  with k = `samples`: rising in k on average, never above log p(x) on
-    average, and equal to estimator A for k = 1. The reconstruction and KL that it reports are those of the ordinary
-    ELBO. `model`, `x` and errors as for `sgvb_a`.
+    average, and equal to estimator A for k = 1 (which `compile` and `vh.elbo` pass unless you give `samples`). The
+    reconstruction and KL that it reports are those of the ordinary ELBO. `model`, `x` and errors as for `sgvb_a`.
 
     Returns:
         float32 [n], nats: an unbiased estimate of the bound for this k of each image.

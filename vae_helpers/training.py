@@ -71,20 +71,20 @@ class ObjectiveTrainer(keras.Model):
         self._step.terms.update(terms)
 
     @contextlib.contextmanager
-    def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool = False, labels=None):
-        """For `with model.using(seeds) as terms:`, a block with noise of its own.
+    def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool | None = None, labels=None):
+        """For `with model.using(seeds) as terms:`, a block with noise of its own. What is `None` stays as around it.
 
         Args:
-            seeds: where the noise comes from; `None`: from the model, as without the block.
-            training: whether dropout is on.
-            labels: the class of each image [n], or of all; `None`: as around the block.
+            seeds: where the noise comes from; outside all blocks, from the model.
+            training: whether dropout is on; outside all blocks it is off.
+            labels: the class of each image [n], or of all.
 
         Yields:
             a dictionary of what objectives `report` within the block.
         """
-        before = self._step
-        labels = before.labels if labels is None else labels
-        self._step = types.SimpleNamespace(seeds=seeds, training=training, labels=labels, terms={})
+        before, given = self._step, {"seeds": seeds, "training": training, "labels": labels}
+        given = {name: value for name, value in given.items() if value is not None}
+        self._step = types.SimpleNamespace(**(vars(before) | given | {"terms": {}}))
         try:
             yield self._step.terms
         finally:
@@ -234,7 +234,8 @@ class ObjectiveTrainer(keras.Model):
         """The objective of each image with its sign changed, plus the layers' regularisers, and what it reports."""
         x, *labels = self._parts(data)
         with self.using(seeds, training, *labels) as terms:
-            values = self.objective(self, x, self.samples)
+            values = tf.convert_to_tensor(self.objective(self, x, self.samples))
+        expect(values.shape.rank == 1, f"The objective: expected nats per image, shape [n], got {values.shape}.")
         return (tf.add_n(self.losses) if self.losses else 0.0) - values, terms
 
     def _update_averages(self, losses: tf.Tensor, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -358,8 +359,9 @@ class ObjectiveTrainer(keras.Model):
         settings = {"optimizer": self.optimizer, "objective": self.objective, "samples": self.samples}
         settings["steps_per_execution"] = "auto" if self._chooses_steps else self.steps_per_execution
         try:
+            expect(">" in keras.saving.get_registered_name(self.objective), "It is not registered: nobody finds it.")
             return keras.saving.serialize_keras_object(settings)
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):  # the first: it has no name
             lost = f"Optimizer or objective {self.objective!r} cannot be saved: compile the loaded model again."
             warnings.warn(f"{lost} Or register it: keras.saving.register_keras_serializable.", stacklevel=2)
 
