@@ -800,7 +800,7 @@ vh.table(
 out = Path(tempfile.mkdtemp())
 model.save(out / "pieces.keras")  # all of it: goes on training
 model.export(out / "served", verbose=False)  # x → reconstruction
-model.decoder.export(out / "decoder", verbose=False)  # z → pixels
+model.decoder.export(out / "decoder", verbose=False)  # z → outputs
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 command = [sys.executable, "../tools/export_decoder.py"]
