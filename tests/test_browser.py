@@ -411,9 +411,10 @@ def test_a_finger_drags_the_ring_and_elsewhere_scrolls_the_page(visit):
 def test_the_explorer_jumps_for_readers_who_want_no_motion(visit):
     page = visit("book/intro.html", reduced_motion="reduce")
     box = explorer(page)
+    before = page.evaluate("explorerAt()")
     box.get_by_role("button", name="Walk between digits").click()
     there = page.evaluate("explorerAt()")
-    assert np.hypot(*there) > 0.1
+    assert there != before  # some code's mean, and by chance one may lie near the middle
     some_frames(page)
     assert page.evaluate("explorerAt()") == there
 
