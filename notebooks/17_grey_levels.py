@@ -275,7 +275,7 @@ plt.show()
 # \end{aligned} \tag{17.5}
 # $$
 #
-# So the grey-level objective is a genuine lower bound, on the average log-likelihood of **dynamically binarised** data, with new tosses each time. On the density (17.2) of grey levels it is a bound too, but a useless one: since $\log C$ is missing, it lies at least $\log 2$ nats a pixel too low. The gap is the average of $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid \tilde x))$ over the tosses.
+# So the grey-level objective is a genuine lower bound, on the average log-likelihood of **dynamically binarised** data, with new tosses each time. The gap is the average of $\mathrm{KL}(q_\phi(z \mid x) \Vert p_\theta(z \mid \tilde x))$ over the tosses. On the density (17.2) of grey levels it is a bound too, but a useless one: since $\log C$ is missing, it lies at least $\log 2$ nats a pixel too low.
 #
 # The objective cannot reach zero on grey images, even with a perfect fit. $B(x, y)$ is largest at $y = x$ (set $x/y - (1 - x)/(1 - y) = 0$), where it equals minus the entropy of the coins.
 #
