@@ -129,6 +129,12 @@ def found_by(name):
     return told, all(seen)
 
 
+silent = {name for name in NAMES if not any(found_by(name))}
+assert silent == {
+    "batch_normalised",
+    "log_of_clipped_sigmoid",
+    "half_mirrored",
+}
 figure, axes = plt.subplots(figsize=(6, 8.6))
 for height, name in enumerate(order):
     colour = (
