@@ -189,7 +189,7 @@ plt.show()
 # %% [markdown]
 # Colour and light survive, fine texture does not: 16 numbers stand for 2,880. (In the log "train" is a mean over the epoch, while the network still changes.)
 #
-# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel. In bits a number, as in [section 21.7](21_next_steps.ipynb): ours 5.7, without networks 8.1.
+# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel. In bits a number ([section 21.7](21_next_steps.ipynb)), fewer being better: ours 5.7, without networks 8.1.
 # - **Few pictures?** Stop when the bound of pictures held back has set no record for five epochs: `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)`, since the loss is minus the bound. Hold them back from `train`, whose order is random: train on `images.train[:-100]`, validate on `images.train[-100:]`. The best of twenty figures on `test` would be no test.
 # - **Larger pictures?** Any height and width will do. Each number in `filters` is a layer that halves the sides, (32, 64) unless you say more: `filters=(32, 64, 128)`.
 #
