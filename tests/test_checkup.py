@@ -248,9 +248,9 @@ def test_sets_too_small_cannot_tell():
 
 def test_images_that_do_not_fit_are_refused():
     train, test = images()
-    with pytest.raises(ValueError, match=r"train: expected images \['n', 28, 28, 1\]"):
+    with pytest.raises(ValueError, match=r"train: expected an array \['n', 28, 28, 1\]"):
         vh.checkup(faults.dense(0), train[..., 0], test)
-    with pytest.raises(ValueError, match=r"test: .*at least one"):
+    with pytest.raises(ValueError, match=r"test: .*n at least 1"):
         vh.checkup(faults.dense(0), train, test[:0])
 
 

@@ -157,7 +157,7 @@ def test_a_class_that_was_never_seen_is_named(small_vae, labelled):
         (lambda m, x: m.fit(x), ValueError, r"expected fit\(x, y\), got no y"),
         (lambda m, x: m.predict(x), ValueError, r"expected predict\(\(x, y\)\), got no y"),
         (lambda m, x: m.fit(x, LABELS.astype(float)), TypeError, "whole numbers"),
-        (lambda m, x: m.fit(x, LABELS + 1), ValueError, "expected 0 to 2, got 3: count from 0"),
+        (lambda m, x: m.fit(x, LABELS + 1), ValueError, "expected 0 to 2, got 3; np.unique"),
         (lambda m, x: m.fit(x, LABELS, sample_weight=LABELS), ValueError, "given labels.*sample_weight"),
         (lambda m, x: m.fit(vh.batches(x, 8)), ValueError, r"\(images, labels\), got images alone"),
         (lambda m, x: m.fit(vh.batches(x, 8, labels=LABELS + 1)), tf.errors.InvalidArgumentError, "labels from 0 to 2"),
@@ -165,6 +165,7 @@ def test_a_class_that_was_never_seen_is_named(small_vae, labelled):
         (lambda m, x: m.given(-1), ValueError, "from 0 on, got -1"),
         (lambda m, x: vh.batches(x, 8, labels=LABELS[:5]), ValueError, "one for each of 32"),
         (lambda m, x: vh.elbo(vh.mlp_vae(image_shape=(8, 8, 1)), x, labels=LABELS), ValueError, "ConditionalVAE"),
+        (lambda m, x: vh.checkup(m, x, x), ValueError, "images alone; a ConditionalVAE cannot"),
         (lambda m, x: vh.mlp_vae(classes=0), ValueError, "at least 1"),
     ],
 )

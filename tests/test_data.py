@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from vae_helpers import data, sources
 
@@ -260,6 +261,7 @@ def test_an_unknown_binarization_lists_the_known_ones(call):
         (GOOD.astype(np.float64), TypeError, "uint8 grey levels or float32 .* got float64; convert"),
         (GOOD.astype(np.float16), TypeError, "got float16; convert"),
         (GOOD.astype(np.int64), TypeError, "got int64"),
+        (tf.data.Dataset.from_tensors(GOOD), TypeError, "join minibatches by np.concatenate"),
         (GOOD + np.float32(255), ValueError, "got values from 255 to 255; divide grey levels by 255"),
         (GOOD - np.float32(0.5), ValueError, "got values from -0.5 to -0.5"),
         (GOOD * np.float32("nan"), ValueError, "got values from nan to nan"),
@@ -276,9 +278,9 @@ def test_good_images_pass():
     assert data.check_images(GOOD + np.float32(1)).dtype == np.float32
 
 
-@pytest.mark.parametrize("size", [0, -3])
-def test_batch_size_below_one_is_refused(size):
-    with pytest.raises(ValueError, match=f"batch_size: expected at least 1, got {size}"):
+@pytest.mark.parametrize("size", [0, -3, 1.5])
+def test_a_batch_size_that_is_none_is_refused(size):
+    with pytest.raises(ValueError, match=f"batch_size: expected a whole number from 1 on, got {size}"):
         data.batches(GOOD, size)
 
 

@@ -378,6 +378,14 @@ def test_own_keras_networks(without_xla):
     assert np.isfinite(model.evaluate(np.zeros((4, 28, 28, 1), np.float32)))[0]
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_decoder_of_probabilities_is_warned_of(small_vae, nested):
+    last = [keras.layers.Dense(64, "sigmoid"), keras.layers.Reshape((8, 8, 1))]
+    decoder = keras.Sequential([keras.Input((2,)), *([keras.Sequential(last)] if nested else last)])
+    with pytest.warns(UserWarning, match="'sigmoid': expected a linear layer"):
+        vh.VAE(small_vae().encoder, decoder)
+
+
 # --- bad input -------------------------------------------------------------------------------------------------
 
 
@@ -448,6 +456,13 @@ def test_networks_that_do_not_fit():
         vh.VAE(net((8, 8, 1), 4), good, likelihood="gaussian")
     with pytest.raises(ValueError, match="Input layer"):
         vh.VAE(keras.Sequential([layers.Dense(4)]), good)
+    x = layers.Input((8, 8, 1))
+    heads = [layers.Dense(2)(layers.Flatten()(x)) for _ in ("mean", "log variance", "a draw")]  # as in Keras's example
+    with pytest.raises(ValueError, match=r"encoder's inputs and outputs: 1 and 3, .*without a sampled z"):
+        vh.VAE(keras.Model(x, heads), good)
+    for family, one_number in ((vh.mlp_vae, "hidden"), (vh.conv_vae, "filters")):
+        with pytest.raises(ValueError, match=rf"{one_number}: expected .* each layer, .* got 32"):
+            family(**{one_number: 32})
     with pytest.raises(ValueError, match="at least 31"):
         vh.conv_vae(filters=(4, 4, 4, 4))
 

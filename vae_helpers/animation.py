@@ -21,9 +21,9 @@ from matplotlib.path import Path as Curve
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from .expect import expect
-from .figures import DIGIT_COLORS, TRAIN_COLOR, check_labels, check_positive, in_pairs, in_rows, pixels, tile
+from .figures import DIGIT_COLORS, TRAIN_COLOR, check_positive, in_pairs, in_rows, pixels, tile
 from .files import replacing
-from .images import check_images
+from .images import check_images, check_labels
 
 # --- collecting --------------------------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ def paint_latents(snapshots: list[Snapshot], labels: np.ndarray, size: int = 480
     """
     points = np.array([snapshot.values for snapshot in snapshots], np.float32)
     expect(points.shape[2:] == (2,), f"Expected snapshots of LatentFrames, points [n, 2] (J ≥ 2), got {points.shape}.")
-    labels = check_labels(labels, points.shape[1])
+    labels = check_labels(labels, points.shape[1], len(DIGIT_COLORS))
     points[~np.isfinite(points).all(axis=-1)] = np.nan
     if limit is None:
         finite = np.abs(points[np.isfinite(points)])

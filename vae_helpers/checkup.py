@@ -91,13 +91,15 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
         `.findings`, and `.faults`, the names of the grave ones; printed, it is the table.
 
     Raises:
-        TypeError: the model is no `VAE`.  ValueError: images of another shape than the model's, or none.
+        TypeError: the model is no `VAE`.  ValueError: it is a `ConditionalVAE`; or images of another shape than the
+            model's, or none.
 
     Example:
         >>> x_train, x_test = (vh.binarize(x, "threshold") for x in (images.train, images.test))
         >>> vh.checkup(model, x_train, x_test)
     """
     check_vae(model)
+    expect(model.classes is None, "model: expected a VAE of images alone; a ConditionalVAE cannot be looked over yet.")
     sets = [_as_given(images, model, name) for images, name in ((train, "train"), (test, "test"))]
     with _unchanged(model), np.errstate(all="ignore"):
         symptoms = Symptoms(model, *sets, seed)
@@ -108,7 +110,7 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
 def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
     images = np.asarray(images)
     fits = images.ndim == 4 and images.shape[1:] == tuple(model.image_shape) and len(images) > 0
-    expect(fits, f"{name}: expected images {['n', *model.image_shape]}, at least one, got {list(images.shape)}.")
+    expect(fits, f"{name}: expected an array {['n', *model.image_shape]}, n at least 1, got {list(images.shape)}.")
     return binarize(images, "none") if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 

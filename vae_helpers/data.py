@@ -153,7 +153,7 @@ def batches(
     on_disk = isinstance(images, np.memmap)
     images = _checked(images, binarization)
     count = len(images)
-    expect(batch_size >= 1, f"batch_size: expected at least 1, got {batch_size}")
+    expect(1 <= batch_size == int(batch_size), f"batch_size: expected a whole number from 1 on, got {batch_size}")
     steps = count // batch_size if drop_remainder else math.ceil(count / batch_size)
     expect(steps > 0, f"batch_size: {batch_size} with drop_remainder=True leaves no batch of {count} images; use less")
     classes = None if labels is None else check_labels(labels, count)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .expect import expect
-from .images import check_images
+from .images import check_images, check_labels
 from .model import VAE
 
 # Okabe and Ito's colours (their yellow is too light for small points on white) and three more, chosen to stay apart
@@ -49,17 +49,6 @@ def pixels(images: ArrayLike, name: str = "images") -> np.ndarray:
     images = check_images(images, name)
     expect(images.shape[3] in (1, 3), f"{name}: expected C = 1 (grey) or 3 (colours), got shape {[*images.shape]}.")
     return images / np.float32(255) if images.dtype == np.uint8 else images
-
-
-def check_labels(labels: np.ndarray, count: int) -> np.ndarray:
-    """Returns `labels` as an array, if they are `count` integers that have a colour, 0 … 9."""
-    labels = np.asarray(labels)
-    shape, whole = list(labels.shape), np.issubdtype(labels.dtype, np.integer)
-    expect(shape == [count], f"labels: expected one for each of {count} images, shape [{count}], got {shape}.")
-    got = f"integers from {labels.min()} to {labels.max()}" if whole else labels.dtype
-    advice = f"got {got}; number at most ten classes with np.unique(labels, return_inverse=True)[1]."
-    expect(whole and np.isin(labels, range(10)).all(), f"labels: expected integers 0 … 9, for ten colours, {advice}")
-    return labels
 
 
 def check_positive(**numbers: float) -> None:
@@ -180,7 +169,7 @@ def plot_latent_scatter(model: VAE, x: ArrayLike, labels: ArrayLike, limit: floa
     """
     expect(model.latent_dim >= 2, f"The scatter needs a plane: expected J ≥ 2, got J = {model.latent_dim}.")
     x = pixels(x, "x")
-    labels = check_labels(labels, len(x))
+    labels = check_labels(labels, len(x), len(DIGIT_COLORS))
     check_positive(limit=1 if limit is None else limit)
     means = np.concatenate([model.posterior(x[i : i + 2000]).mean().numpy() for i in range(0, len(x), 2000)])
     figure, axes = plt.subplots(figsize=(6.5, 5.5))

@@ -22,7 +22,8 @@ def check_images(images: np.ndarray, name: str = "images") -> np.ndarray:
         TypeError: another dtype.  ValueError: another shape, no image at all, a value outside [0, 1] or NaN.
     """
     images = np.asarray(images)
-    needs = f"uint8 grey levels or float32 within [0, 1], got {images.dtype}; convert by .astype('float32')"
+    advice = "join minibatches by np.concatenate" if images.dtype == object else "convert by .astype('float32')"
+    needs = f"uint8 grey levels or float32 within [0, 1], got {images.dtype}; {advice}"
     expect(images.dtype in (np.uint8, np.float32), f"{name}: expected {needs}", TypeError)
     advice = "add the channel with [..., None], the batch axis with [None], or unflatten with .reshape(-1, H, W, C)"
     expect(images.ndim == 4, f"{name}: expected shape [n, H, W, C], got {list(images.shape)}; {advice}")
@@ -45,11 +46,12 @@ def check_labels(labels: np.ndarray, count: int, classes: int | None = None) -> 
         TypeError: they are no whole numbers.  ValueError: more or fewer than images, or one out of range.
     """
     labels = np.asarray(labels)
-    expect(np.issubdtype(labels.dtype, np.integer), f"labels: expected whole numbers, got {labels.dtype}", TypeError)
+    advice = "; np.unique(labels, return_inverse=True)[1] numbers them"
+    expect(labels.dtype.kind in "iu", f"labels: expected whole numbers, got {labels.dtype}{advice}", TypeError)
     expect(labels.shape == (count,), f"labels: expected one for each of {count} images, got shape {labels.shape}")
     low, high = labels.min(), labels.max()
-    expect(low >= 0, f"labels: expected classes from 0 on, got {low}")
-    expect(classes is None or high < classes, f"labels: expected 0 to {(classes or 0) - 1}, got {high}: count from 0")
+    expect(low >= 0, f"labels: expected classes from 0 on, got {low}{advice}")
+    expect(classes is None or high < classes, f"labels: expected 0 to {(classes or 0) - 1}, got {high}{advice}")
     return labels.astype(np.int32)
 
 

@@ -164,9 +164,9 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):
         known = getattr(network, "built", False) and hasattr(network, "output_shape")
         expect(known, f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
-        counts, wanted = (len(network.inputs), len(network.outputs)), (inputs, 1)
-        needs = f"expected {wanted}, joined by Concatenate"
-        expect(counts == wanted, f"The {role} has {counts} inputs and outputs: {needs}.")
+        counts = len(network.inputs), len(network.outputs)
+        needs = f"expected {inputs} and 1; join μ and log σ² by Concatenate, without a sampled z (section 7.2)"
+        expect(counts == (inputs, 1), f"The {role}'s inputs and outputs: {counts[0]} and {counts[1]}, {needs}.")
     (images, heads), (z, pixels) = ((net.inputs[0].shape, net.outputs[0].shape) for net in (encoder, decoder))
     expect(len(images) == 4, f"The encoder's input: expected images [n, H, W, C], got {images}.")
     expect(len(heads) == 2 and heads[1] % 2 == 0, f"The encoder's output: expected [n, 2J] (μ, raw σ), got {heads}.")
@@ -174,7 +174,10 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
     expect(z[1:] == (latent_dim,), f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {z}.")
     outputs = (*images[1:3], images[3] * likelihood.channels_per_channel)
     expect(pixels[1:] == outputs, f"The decoder's output: expected {['n', *outputs]}, got {pixels}.")
-    last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
+    last = decoder
+    while hasattr(last, "layers"):  # networks may be layers of others
+        inner = [layer for layer in last.layers if hasattr(layer, "activation") or hasattr(layer, "layers")]
+        last = inner[-1] if inner else None
     if last is not None and last.activation is not keras.activations.linear:
         ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer,"
         warnings.warn(f"{ends} for logits, or the means and log-variances of a Gaussian.", stacklevel=3)
