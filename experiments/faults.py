@@ -247,14 +247,14 @@ def dense_of_20(seed):
     return dense(seed, latent_dim=20)
 
 
-def dense_with(seed, after_hidden=(), on_mean=None, on_log_variance=None):
+def dense_with(seed, after_hidden=(), on_mean=None, on_log_variance=None, latent_dim=2):
     """`dense`, with further layers after the hidden one and activations on the heads."""
     keras.utils.set_random_seed(seed)
-    x, z = keras.Input((28, 28, 1)), keras.Input((2,))
+    x, z = keras.Input((28, 28, 1)), keras.Input((latent_dim,))
     hidden = layers.Dense(256, activation="relu")(layers.Flatten()(x))
     for layer in after_hidden:
         hidden = layer()(hidden)
-    mean, log_variance = (layers.Dense(2, activation=head)(hidden) for head in (on_mean, on_log_variance))
+    mean, log_variance = (layers.Dense(latent_dim, activation=head)(hidden) for head in (on_mean, on_log_variance))
     encoder = keras.Model(x, layers.Concatenate()([mean, log_variance]), name="encoder")
     hidden = layers.Dense(256, activation="relu")(z)
     for layer in after_hidden:
@@ -277,6 +277,10 @@ def relu_on_both(seed):
 
 def batch_normalised(seed):
     return dense_with(seed, [layers.BatchNormalization])  # momentum 0.99
+
+
+def batch_normalised_of_20(seed):
+    return dense_with(seed, [layers.BatchNormalization], latent_dim=20)
 
 
 def slow_normalisation():
@@ -395,6 +399,15 @@ EXHIBITS = {
     "importance_weights_upside_down": Exhibit(importance_weights_upside_down, against="honest_iwae"),
     "summed_over_batch": Exhibit(summed_over_batch),
     "summed_over_batch_sgd": Exhibit(summed_over_batch, optimizer=sgd, against="honest_sgd"),
+    # what shows no cost with two latent numbers, with twenty
+    "honest_iwae_of_20": Exhibit(importance_weighted, dense_of_20),
+    "half_dropped_of_20": Exhibit(half_dropped, dense_of_20, against="honest_of_20"),
+    "log_variance_as_log_std_of_20": Exhibit(log_variance_as_log_std, dense_of_20, against="honest_of_20"),
+    "batch_normalised_of_20": Exhibit(build=batch_normalised_of_20, against="honest_of_20"),
+    "test_images_in_training_of_20": Exhibit(build=dense_of_20, shown=with_test_images, against="honest_of_20"),
+    "importance_weights_upside_down_of_20": Exhibit(
+        importance_weights_upside_down, dense_of_20, against="honest_iwae_of_20"
+    ),
     # planted by somebody who had not seen the code of the tools
     "wrongly_paired": Exhibit(wrongly_paired, dense_of_20, against="honest_of_20"),
     "gradient_cut": Exhibit(gradient_cut, dense_of_20, against="honest_of_20"),
