@@ -17,7 +17,7 @@
 #
 # This page adds the exact case to [chapter 1](01_theory.ipynb): one model in which the posterior, the bound, its gap and the best possible fit are all formulas.
 #
-# **In probabilistic PCA, the VAE with a linear decoder, the best diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing once the latent axes are rotated. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.001 nats a data point, and the rotation without a gap.
+# **In probabilistic PCA, a VAE with a linear decoder and the same noise in every pixel, the best diagonal $q$ loses exactly $\frac{1}{2} (\sum_j \log P_{jj} - \log \det P)$ nats**, where $P$ is the precision matrix of the posterior: 0.350 nats in our example, and nothing after the right rotation of the latent axes. **Trained with noise and minibatches, the VAE finds the known maximum of the likelihood** to within 0.001 nats a data point, and a rotation without a gap.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -113,7 +113,7 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Left: the best diagonal $q$ cuts the posterior's curve on the two axes through the centre. It is much too short along the long direction and somewhat too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
+# Left: the best diagonal $q$ cuts the posterior's curve straight above, below, left and right of the centre. It is much too short along the long direction and somewhat too wide across it. Right: with rotated axes the same model of the data leaves nothing to lose. (The dashed ellipse belongs to section 12.3.)
 #
 # **What you will be able to do**
 #
@@ -128,7 +128,7 @@ plt.show()
 # %% [markdown]
 # ## 12.1 The model, and its posterior
 #
-# **Probabilistic principal component analysis** (pPCA; [Tipping & Bishop 1999](../book/bibliography.md)) is the VAE with a linear decoder:
+# **Probabilistic principal component analysis** (pPCA; [Tipping & Bishop 1999](../book/bibliography.md)) is the model of a VAE with a linear decoder and the same Gaussian noise in every pixel:
 #
 # $$
 # \begin{aligned}
@@ -226,7 +226,7 @@ vh.check(
 #
 # </details>
 #
-# The posterior's covariance does not depend on $x$. It is tilted whenever two columns of $W$ are not orthogonal, because then $W^\top W$ has entries off its diagonal.
+# The posterior's covariance does not depend on $x$. It is tilted whenever two columns of $W$ are not orthogonal: then $P$ is not diagonal, and neither is its inverse.
 #
 # The example has five pixels and two latent variables. Its numbers `W`, `m`, `s` and `x` stand in the folded cell above the first picture.
 
@@ -351,7 +351,7 @@ plt.show()
 # \end{aligned} \tag{12.6}
 # $$
 #
-# Put it into the logarithm of $q$, of another Gaussian $r = \mathcal{N}(\nu, P^{-1})$, and of the likelihood. The entropy of $q$ is
+# Apply it to $\log q$, to $\log r$ of another Gaussian $r = \mathcal{N}(\nu, P^{-1})$, and to $\log p_\theta(x \mid z)$. The entropy of $q$ is
 #
 # $$
 # \begin{aligned}
@@ -443,7 +443,7 @@ def elbo_exact(x, W, m, s, mu, S) -> float:
 
 
 # %% [markdown]
-# The check draws twenty arbitrary $q$, with full covariances, and asks each time whether the gap plus the ELBO is $\log p_\theta(x)$.
+# The check draws twenty random Gaussian $q$, with full covariances, and asks each time whether the gap plus the ELBO is $\log p_\theta(x)$.
 
 # %% tags=["check"]
 rng = np.random.default_rng(3)
@@ -458,7 +458,7 @@ in_one = kl_gaussians(
     np.array([0.3]), np.array([[0.49]]), np.array([1.6]), np.array([[5.0]])
 )
 vh.check(
-    "KL to the posterior + ELBO = log p(x) for 20 arbitrary q",
+    "KL to the posterior + ELBO = log p(x) for 20 random q",
     np.add(gaps, bounds),
     log_px,
     atol=1e-10,
@@ -491,7 +491,7 @@ vh.check(
 # %% [markdown]
 # The decomposition holds for good and bad $q$ alike. With $q$ equal to the posterior the bound is tight.
 #
-# **By sampling**, here from a $q$ with the wrong mean and widths, both ends of the gap come out. The mean *logarithm* of the importance weight $w = p_\theta(x, z) / q(z)$ is the ELBO, and the mean *weight* is $p_\theta(x)$. The mean of the log and the log of the mean differ by the gap.
+# **By sampling**, here from a $q$ with the wrong mean and widths, both ends of the gap come out. The mean *logarithm* of the importance weight $p_\theta(x, z) / q(z)$ is the ELBO, and the mean *weight* is $p_\theta(x)$. The mean of the log and the log of the mean differ by the gap.
 
 # %% tags=["check"]
 mu, S = nu + np.array([0.3, -0.2]), np.diag([0.5, 0.4])
@@ -538,7 +538,7 @@ vh.check(
 # - The only term with $\mu$ is $(\mu - \nu)^\top P (\mu - \nu) \ge 0$. It is zero at $\mu = \nu$.
 # - Differentiate in $\sigma_j^2$: $\frac{1}{2} (P_{jj} - 1/\sigma_j^2) = 0$, so $\sigma_j^2 = 1/P_{jj}$. The second derivative $\frac{1}{2\sigma_j^4}$ is positive: a minimum.
 #
-# Put these back. $\sum_j P_{jj} \sigma_j^2 = J$ cancels the $-J$, and (12.10) is what stays.
+# Put these back. $\sum_j P_{jj} \sigma_j^2 = J$ cancels the $-J$, and (12.10) is what stays. In our example $P$ has 6.69 and 4.80 on its diagonal and 4.02 beside it: the gap is $\frac{1}{2} \log \frac{6.69 \cdot 4.80}{6.69 \cdot 4.80 - 4.02^2}$, 0.350 nats.
 
 # %%
 gap_formula = 0.5 * (np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])
@@ -555,6 +555,7 @@ found = optimize.minimize(
 )
 
 # %% tags=["check"]
+vh.check("P", P, [[6.69, 4.02], [4.02, 4.80]], atol=0.006)
 vh.check("an optimiser finds the means ν", found.x[:J], nu, atol=1e-4)
 vh.check(
     "it finds the variances 1 / P_jj",
@@ -587,16 +588,15 @@ diagonal = [elbo_exact(x, W, m, s, c, S_diagonal) for c in centres]
 
 fig, ax = plt.subplots()
 ax.axhline(log_px, color="black", label="log p(x)")
-ax.plot(shifts, full, color=BLUE, label="ELBO, posterior's covariance")
+ax.plot(shifts, full, color=GREEN, label="ELBO, posterior's covariance")
 ax.plot(
-    shifts, diagonal, color=ORANGE, label="ELBO, best diagonal covariance"
+    shifts, diagonal, color=BLUE, label="ELBO, best diagonal covariance"
 )
 ax.annotate(
     "gap 0.350 nats",
     (0, log_px - 0.5 * gap_formula),
     (0.45, log_px - 0.35),
-    color=GREEN,
-    arrowprops={"arrowstyle": "->", "color": GREEN},
+    arrowprops={"arrowstyle": "->"},
 )
 ax.set(
     xlabel="shift of the mean of q from the posterior's",
@@ -608,16 +608,16 @@ ax.legend(fontsize=11, loc="lower center")
 plt.show()
 
 # %% tags=["check"]
-vh.check("the blue curve touches log p(x)", max(full), log_px, atol=1e-10)
+vh.check("the green curve touches log p(x)", max(full), log_px, atol=1e-10)
 vh.check(
-    "the orange one stays below by the gap (12.10)",
+    "the blue one stays below by the gap (12.10)",
     log_px - max(diagonal),
     gap_formula,
     atol=1e-10,
 )
 
 # %% [markdown]
-# **When does the gap vanish?** It is a KL divergence: zero only if the diagonal $q$ *is* the posterior, that is, if $P$ is diagonal. By (12.4) this means that the columns of $W$ are orthogonal. (So we have also proved Hadamard's inequality, $\det P \le \prod_j P_{jj}$ for every positive definite matrix $P$, with equality exactly when it is diagonal.)
+# **When does the gap vanish?** It is a KL divergence: zero only if the diagonal $q$ *is* the posterior, that is, if $P$ is diagonal. By (12.4) this means that the columns of $W$ are orthogonal. ((12.8) holds for every positive definite matrix $P$. So this also proves Hadamard's inequality, $\det P \le \prod_j P_{jj}$, with equality exactly when $P$ is diagonal.)
 #
 # **In no coordinate $z_j$ has the best diagonal $q$ a larger variance than the posterior.** Its variances $1/P_{jj}$ are the *conditional* variances of the posterior, with the other entries of $z$ held fixed. The marginal variances, $(P^{-1})_{jj}$, are never smaller: they add the variance of the conditional mean. The orange ellipse on top of the page shows the other choice. The *swapped* divergence $\mathrm{KL}(p \Vert q)$ asks for a $q$ as wide and as high as the posterior (exercise 3).
 #
@@ -754,7 +754,7 @@ vh.check(
 )
 
 # %% [markdown]
-# With another $q$ the slope is off. A poor encoder biases the training of the decoder.
+# With another $q$ the slope is in general off. A poor encoder biases the training of the decoder.
 #
 # ## 12.5 The algorithm, run to a known optimum
 #
@@ -762,7 +762,7 @@ vh.check(
 #
 # **The bound can reach it with a diagonal $q$**: by (12.10) the gap is zero for the rotation that makes $W^\top W$ diagonal, and by (12.2) rotating costs no likelihood. So the maximum of the ELBO equals the maximum of the likelihood ([Lucas et al. 2019](../book/bibliography.md)).
 #
-# The run takes minibatches of $M = 100$ from 1,000 points drawn from the example, one sample of $z$ for each, and estimator B of chapter 1 (the KL in closed form, the reconstruction sampled). The encoder is linear. Its log-variance is a free vector, because the posterior's covariance does not depend on $x$.
+# The run takes minibatches of $M = 100$ from 1,000 points drawn from the example, one sample of $z$ for each, and estimator B of chapter 1 (the KL in closed form, the reconstruction sampled). The mean of $q$ is linear in $x$, with an offset. Its log-variance is a free vector, because the posterior's covariance does not depend on $x$.
 
 # %% tags=["plumbing"]
 rng = np.random.default_rng(13)
@@ -866,7 +866,7 @@ ax.legend(loc="lower right", fontsize=11)
 plt.show()
 
 # %% [markdown]
-# Single minibatch estimates lie on both sides of the line. Only the *expected* estimate is a lower bound. So judge the trained encoder and decoder with nothing sampled: its exact ELBO, averaged over the data, against the exact maximum.
+# Single minibatch estimates lie on both sides of the line: each is of other data points, with one draw of $z$ for each. Only the *expected* estimate is a lower bound. So judge the trained encoder and decoder with nothing sampled: its exact ELBO, averaged over the data, against the exact maximum.
 
 # %% tags=["check"]
 vh.check(
@@ -905,13 +905,13 @@ vh.check(
 )
 
 # %% [markdown]
-# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal up to noise, where those of the $W$ that made the data have a cosine of 0.86: of all the rotations with the same likelihood, the bound with a diagonal $q$ picks the one without a gap.
+# AEVB never saw an eigenvalue, and reaches the eigenvalue solution. The columns of its $W$ are orthogonal up to noise, where those of the $W$ that made the data have a cosine of 0.86: of all the rotations with the same likelihood, the bound with a diagonal $q$ picks one without a gap.
 #
 # ## What we measured
 #
 # | Question | Published | On this page |
 # |---|---|---|
-# | gap of the best diagonal $q$ | not in Kingma & Welling 2013 | 0.350 nats by (12.10); zero after a rotation |
+# | the best diagonal $q$ | variances $1/P_{jj}$ ([Bishop 2006](../book/bibliography.md), section 10.1.2) | the same, and a gap of 0.350 nats; zero after a rotation |
 # | does AEVB reach the maximum of the likelihood? | the maximum of the ELBO is that of the likelihood ([Lucas et al. 2019](../book/bibliography.md)) | to within 0.001 nats a data point |
 
 # %% tags=["check"]
@@ -922,8 +922,8 @@ vh.check(
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - the posterior, the bound and its gap as formulas, checked for arbitrary $q$;
-# - the best diagonal $q$, too narrow by the tilt of the posterior, and a rotation that costs nothing and closes the gap;
+# - the posterior, the bound and its gap as formulas, checked for random $q$;
+# - the best diagonal $q$, too narrow along each axis where the posterior is tilted, and a rotation that costs nothing and closes the gap;
 # - a training run that ends at the known optimum, in that rotation.
 #
 # ## Exercises
@@ -970,7 +970,7 @@ print("yours:", gap_after_turn(20), "expected: 0.1620")
 # <details>
 # <summary>Solution</summary>
 #
-# $\det P$ does not change with the turn, so the gap follows $\frac{1}{2} \log (P_{11} P_{22})$. The sum $P_{11} + P_{22}$, the trace, does not change either, so the product is largest where the two are equal: the gap is largest, 0.364 nats, 45° away from the axes of the posterior, at 83.4° and 173.4°. It is zero twice, 90° apart: at the angles at which the axes are the posterior's own. Between 0° and 180° that is 38.4° and 128.4°.
+# $\det P$ does not change with the turn, so the gap follows $\frac{1}{2} \log (P_{11} P_{22})$. The sum $P_{11} + P_{22}$, the trace, does not change either, so the product is largest where the two are equal: the gap is largest, 0.364 nats, 45° away from the axes of the posterior, at 83.4° and 173.4°. It is zero twice, 90° apart: at the angles at which the axes are the posterior's own. Between 0° and 180° that is 38.4° and 128.4°, from $\tan 2t = 2 P_{12} / (P_{11} - P_{22})$ with the $P$ of $W$.
 #
 # </details>
 
@@ -1004,7 +1004,7 @@ vh.check(
 # <details>
 # <summary>Solution</summary>
 #
-# $\mathrm{KL}(p \Vert q) = \text{const} - \mathbb{E}_p[\log q(z)]$, and $\log q$ is a sum over dimensions. By the one-dimensional case of (12.6), $-\mathbb{E}_p[\log q_j] = \frac{1}{2} \log (2\pi \sigma_j^2) + \frac{1}{2 \sigma_j^2} (\Sigma_{jj} + (\nu_j - \mu_j)^2)$. So $\mu_j = \nu_j$. The derivative in $\sigma_j^2$ vanishes at $\sigma_j^2 = \Sigma_{jj}$: the posterior's own marginal variances. That is the orange ellipse.
+# $\mathrm{KL}(p \Vert q) = \text{const} - \mathbb{E}_p[\log q(z)]$, and $\log q$ is a sum over dimensions. By the one-dimensional case of (12.6), $-\mathbb{E}_p[\log q_j] = \frac{1}{2} \log (2\pi \sigma_j^2) + \frac{1}{2 \sigma_j^2} (\Sigma_{jj} + (\nu_j - \mu_j)^2)$. So $\mu_j = \nu_j$. The derivative in $\sigma_j^2$ vanishes at $\sigma_j^2 = \Sigma_{jj}$ alone, and the sum grows without end on both sides: the minimum is at the posterior's own marginal variances. That is the orange ellipse.
 #
 # It needs averages over the true posterior, which is what you do not have. *Wake-sleep*, an older algorithm on [the page on history](16_history.ipynb), goes around this by sampling from the model instead.
 #
@@ -1039,7 +1039,7 @@ vh.check(
 # \mathrm{Cov}(\log p_\theta(x \mid z), \Delta) > -\frac{1}{2} \mathrm{Var}(\Delta) .
 # $$
 #
-# At the exact posterior, if it is diagonal, $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one. The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another. In five the two variances are too close to call. Of the other 55, B is quieter for 45.
+# At the exact posterior, if it is diagonal, $p_\theta(x, z) / q(z) = p_\theta(x)$ for every $z$: A does not vary at all. There $\log p_\theta(x \mid z)$ is a constant minus $\Delta$, the covariance is $-\mathrm{Var}(\Delta)$, and A is the quieter one (unless the posterior is the prior, where neither varies). The cell below draws 60 Gaussians $q$ around the posterior, some wide and some narrow. For each it measures on one set of draws which estimator is quieter, and evaluates the condition on another. In five the two variances are too close to call. Of the other 55, B is quieter for 45; how many depends on how far from the posterior they are drawn.
 #
 # </details>
 

@@ -186,7 +186,7 @@ plt.show()
 #
 # ## 16.3 The linear case: probabilistic PCA, PCA, linear autoencoders
 #
-# **Probabilistic PCA** ([Tipping & Bishop 1999](../book/bibliography.md); [Roweis 1998](../book/bibliography.md)) is the VAE with a linear decoder and the exact posterior. As $s \to 0$, the posterior covariance $P^{-1}$ goes to zero and $\nu$ to $(W^\top W)^{-1} W^\top (x - m)$. The reconstruction $m + W \nu$ becomes the orthogonal projection of $x$ onto the plane through $m$ along the columns of $W$. For the $W$ that fits best this is ordinary PCA. A *linear autoencoder* with squared error finds the same subspace ([Baldi & Hornik 1989](../book/bibliography.md)).
+# **Probabilistic PCA** ([Tipping & Bishop 1999](../book/bibliography.md); [Roweis 1998](../book/bibliography.md)) is a VAE with a linear decoder, the same noise in every pixel and the exact posterior. As $s \to 0$, the posterior covariance $P^{-1}$ goes to zero and $\nu$ to $(W^\top W)^{-1} W^\top (x - m)$. The reconstruction $m + W \nu$ becomes the orthogonal projection of $x$ onto the plane through $m$ along the columns of $W$. For the $W$ that fits best this is ordinary PCA. A *linear autoencoder* with squared error finds the same subspace ([Baldi & Hornik 1989](../book/bibliography.md)).
 
 # %% tags=["check"]
 projection = W @ np.linalg.solve(W.T @ W, W.T)
