@@ -95,8 +95,10 @@ def page(letter: str, questions: list[Question], seed: str | None = None) -> str
     top = f"<table><tr>{numbers}<th>together</th></tr><tr>{points}<td>&emsp;/ {total}</td></tr></table>"
     if key:
         top = (
-            f"<p>Seed {html.escape(seed)}. Follow-up errors: a number that is wrong once costs its points once; what "
-            "is computed rightly from it gets full points.</p>"
+            f"<p>Seed {html.escape(seed)}. A slip of arithmetic costs one point of its part, a term that is missing or "
+            "has the wrong sign half of them, rounded up; a result without steps gets half, rounded down. What is "
+            "computed rightly from a wrong number gets full points. Where a part asks for several things, its points "
+            "go to them in equal shares.</p>"
         )
     else:
         fields = ({"Course": 32, "Date": 18}, {"Name": 34, "Number": 16})

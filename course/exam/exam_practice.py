@@ -367,7 +367,15 @@ def find_the_mistake(rng: random.Random) -> Question:
         f"wrong.\n\n```\n{code}\n```",
         (
             Part(
-                "Which line is wrong? Write it as it should be.", 3, 3, f"Line {fault.line + 1}: `{RIGHT[fault.line]}`."
+                "Which line is wrong? Write it as it should be.",
+                3,
+                3,
+                f"Line {fault.line + 1}: `{RIGHT[fault.line]}`.",
+                (
+                    Claim(
+                        "the line", fault.line + 1, [a == b for a, b in zip(lines, RIGHT, strict=True)].index(False) + 1
+                    ),
+                ),
             ),
             Part(
                 f"One image has $\\mu = {pairs[0]}$, $\\sigma^2 = {pairs[1]}$, noise $\\varepsilon = {pairs[2]}$ and a "

@@ -37,7 +37,7 @@ def two_gaussians(rng: random.Random) -> Question:
                 4,
                 4,
                 f"$\\frac{{1}}{{2}}({squared(mu)} + {s}^2 - 1 - \\log {s}^2) = {shown(forward)}$ nats. "
-                "(Two points of the four where the ½ or the square in the logarithm is missing.)",
+                "(A missing ½ or square in the logarithm counts as a missing term.)",
                 (Claim("KL(q || p)", forward, kl_on_grid(mu, sigma, 0, 1), (0.3, 5)),),
             ),
             Part(
