@@ -773,6 +773,43 @@ Markdown(
 )
 
 # %% [markdown]
+# ### The same with twenty latent numbers
+#
+# Is a mistake that shows no cost with two latent numbers harmless? Here are eight of them again with $J = 20$, each held against the honest model of twenty.
+
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Eight mistakes, each with a blue dot for two latent numbers and an orange one for twenty, on a scale of nats."}}
+PAIRS = {
+    "KL weighs 1/20": ("kl_twentieth", "kl_averaged_of_20"),
+    "KL weighs 1/5": ("small_constant_weight", "kl_fifth_of_20"),
+}
+for name in (
+    "log_variance_as_log_std",
+    "half_dropped",
+    "importance_weights_upside_down",
+    "log_of_clipped_sigmoid",
+    "batch_normalised",
+    "test_images_in_training",
+):
+    PAIRS[NAMES[name].split(", J")[0]] = (name, f"{name}_of_20")
+figure, axes = plt.subplots(figsize=(6, 3.8))
+for height, pair in enumerate(reversed(PAIRS.values())):
+    for name, colour, up in zip(pair, (BLUE, ORANGE), (0.15, -0.15)):
+        mean, half = interval(cost(name))
+        axes.errorbar(mean, height + up, xerr=half, fmt="o", color=colour)
+axes.set_xscale("symlog", linthresh=10, linscale=1.5)
+axes.set_xticks(
+    [-10, -5, 0, 5, 10, 30], ["−10", "−5", "0", "5", "10", "30"]
+)
+axes.set_yticks(range(len(PAIRS)), list(reversed(PAIRS)))
+axes.axvline(0, color="black", lw=1)
+axes.tick_params(axis="y", length=0)
+axes.set_xlabel("cost: nats of log p(x) per test image")
+for colour, label in ((BLUE, "J = 2"), (ORANGE, "J = 20")):
+    axes.plot([], [], "o", color=colour, label=label)
+axes.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
 #
 # ## 7.8 What the tools do not see
 #
