@@ -140,6 +140,7 @@ def test_a_decoder_without_z_is_not_told_that_it_draws_nothing(setting):
     assert blind.recognised == "fixed_noise" and "or the decoder does not see z" in blind.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLIPS)
 def test_a_slip_is_named(setting, name):
     assert vh.explain_loss(SLIPS[name], *setting).recognised == name

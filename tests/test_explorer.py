@@ -170,6 +170,7 @@ def test_bounds_are_ranked_among_those_of_the_test_images(model, networks, store
     ]
 
 
+@pytest.mark.slow
 def test_what_to_look_for_on_the_page_to_project(model, mnist):
     images, labels = vh.binarize(mnist.test[:2000], "threshold"), mnist.test_labels[:2000]
     row, column = np.mgrid[:28, :28]

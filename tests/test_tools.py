@@ -333,6 +333,7 @@ def test_a_chapter_that_does_not_say_what_it_took_is_refused(tmp_path):
         read_chapter(chapter)
 
 
+@pytest.mark.slow
 def test_a_build_repeats_the_warnings_of_pages_that_did_not_change(tmp_path):
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "book_extension.py", tmp_path / "tools")
@@ -355,6 +356,7 @@ def test_a_build_repeats_the_warnings_of_pages_that_did_not_change(tmp_path):
         assert done.returncode != 0 and "nonsense" in done.stderr
 
 
+@pytest.mark.slow
 def test_tests_of_one_group_run_in_one_process(tmp_path):
     """The book is built once, whatever number of processes: two builds at a time would read each other's halves."""
     (tmp_path / "test_group.py").write_text(

@@ -216,6 +216,7 @@ def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(
     assert loaded.objective is None
 
 
+@pytest.mark.slow
 def test_resume_goes_on_with_what_other_callbacks_remember(small_vae, grey_images, tmp_path, without_xla):
     """A plateau of two epochs before the kill counts after it; wherever `Resume` stands in the list."""
 
