@@ -224,9 +224,9 @@ of_new = [run["new"]["log_likelihood_error"] for run in seen_and_new]
 spread = np.mean(of_new) * np.sqrt(10_000)
 vh.check("log p(x) spreads from image to image by", spread, 45, atol=2)
 vh.check(
-    "without fresh coins the gap grows by more than 2.5 nats",
+    "without fresh coins the gap grows by more than two nats",
     np.concatenate([grown[version] for version in others]),
-    2.5,
+    2,
     relation=">",
 )
 vh.check(
@@ -235,7 +235,7 @@ vh.check(
     1,
     relation="<",
 )
-for version, nats in (("fixed", 7.7), ("dynamic", 4.2)):
+for version, nats in (("fixed", 7.6), ("dynamic", 4.1)):
     vh.check(
         f"the gap of new images, {version} coins",
         found[version][2].mean(),
@@ -245,9 +245,9 @@ for version, nats in (("fixed", 7.7), ("dynamic", 4.2)):
 
 
 # %% [markdown]
-# Each dot is a training, two for each version. **The decoder loses nothing that shows.** New images have the same $\log p_\theta(x)$ as those it was trained on, to within a quarter of a nat; the choice of 10,000 images alone is worth ±1.3. What a new image loses, it loses as *gap*: three nats on grey levels, five to seven on thresholded digits and on fixed coins. The decoder knows digits; the encoder knows *these* digits. [Zhang et al. 2022](../book/bibliography.md) report of larger models, too, that most of the loss is in finding $z$; they have to estimate it.
+# Each dot is a training, three for each version. **The decoder loses nothing that shows.** New images have the same $\log p_\theta(x)$ as those it was trained on, to within a quarter of a nat; the choice of 10,000 images alone is worth ±1.3. What a new image loses, it loses as *gap*: three nats on grey levels, five to seven on thresholded digits and on fixed coins. The decoder knows digits; the encoder knows *these* digits. [Zhang et al. 2022](../book/bibliography.md) report of larger models, too, that most of the loss is in finding $z$; they have to estimate it.
 #
-# With fresh coins the gap grows by less than a nat. The test images of *fixed* and *dynamic* have the same distribution, so here you may compare across: the gap is 7.7 nats against 4.2. Is it so for the other systems? S1 and S4 are convolutional; S2, with dropout, and S3 are the dense networks of [chapter 6](06_case_studies.ipynb).
+# With fresh coins the gap grows by less than a nat. The test images of *fixed* and *dynamic* have the same distribution, so here you may compare across: the gap is 7.6 nats against 4.1. Is it so for the other systems? S1 and S4 are convolutional; S2, with dropout, and S3 are the dense networks of [chapter 6](06_case_studies.ipynb).
 #
 # > **Note.** Take a fair sample. $\log p_\theta(x)$ differs from image to image by a standard deviation of 45 nats, and the first images of MNIST's two sets are not typical of the rest.
 

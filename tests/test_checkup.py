@@ -202,6 +202,25 @@ def test_a_density_is_looked_over_too(likelihood):
     assert finding(vh.checkup(model, black_and_white, black_and_white), "pixel kind").level == "note"
 
 
+def test_a_fixed_sigma_is_no_loss_gone_wrong():
+    """A mean-squared error is a Gaussian of one σ: its rival, the average image, may not be more certain of a pixel."""
+    x = vh.load_mnist().train[:1500, ::2, ::2].astype(np.float32) / 255
+    network = vh.mlp_vae(hidden=(64,), image_shape=(14, 14, 1), seed=0)
+    z = keras.Input((2,))
+    means = network.decoder(z)
+    decoder = keras.Model(z, keras.layers.Concatenate()([means, keras.ops.full_like(means, math.log(0.5))]))
+    model = vh.VAE(network.encoder, decoder, likelihood="gaussian", seed=0)
+    model.compile(keras.optimizers.Adam(0.005), objective=vh.sgvb_b)
+    model.fit(vh.batches(x[:1000], 50, seed=0), epochs=20, verbose=0)
+    assert finding(vh.checkup(model, x[:1000], x[1000:]), "bound below the average image").level == "ok"
+
+
+def test_grey_levels_divided_twice_are_noticed():
+    train, test = (part[:300] / np.float32(255) for part in images())
+    found = finding(vh.checkup(faults.dense(0), train, test), "brightest pixel")
+    assert found.level == "fault" and found.measured == "0.996 below white"
+
+
 # --- what it promises ----------------------------------------------------------------------------------------------
 
 

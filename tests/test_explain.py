@@ -46,6 +46,16 @@ def swapped(model, x, z):
     return 64 * tf.reduce_mean(tf.keras.losses.binary_crossentropy(model.likelihood(z).mean(), x), axis=[1, 2])
 
 
+def rows_averaged(model, x, z):
+    """Keras's cross-entropy of images without their channel: it averages the last axis."""
+    return tf.reduce_sum(tf.keras.losses.binary_crossentropy(x[..., 0], model.likelihood(z).mean()[..., 0]), axis=1)
+
+
+def a_training_step(model, x):
+    model.trainable_variables[0].assign_add(tf.ones_like(model.trainable_variables[0]))
+    return a_loss()(model, x)
+
+
 def drawn(model, x):
     return model.posterior(x).sample(seed=model.next_seed())
 
@@ -151,6 +161,8 @@ def test_the_axes_that_were_averaged(setting):
     assert "summed over pixels and summed over images" in vh.explain_loss(a_loss(over=tf.reduce_sum), *setting).sentence
     both = vh.explain_loss(a_loss(1 / 64, scale=1 / 64), *setting)
     assert both.recognised == "elbo" and "averaged over the 64 values of an image" in both.sentence
+    rows = vh.explain_loss(a_loss(pixels=rows_averaged), *setting)
+    assert rows.beta == pytest.approx(8, rel=0.02) and "averaged over the 8 values of one axis" in rows.sentence
 
 
 def test_what_is_no_weighted_elbo_is_not_named(setting):
@@ -182,7 +194,7 @@ def test_nothing_is_changed(setting):
 @pytest.mark.parametrize(
     "loss, message",
     [
-        (lambda model, x: 1 / 0, "The loss raised ZeroDivisionError when called as"),
+        (lambda model, x: 1 / 0, "The loss raised ZeroDivisionError, called as"),
         (lambda model, x: np.nan, "The loss is not finite"),
         (lambda model, x: np.zeros(0), "returned nothing to average"),
         (lambda model, x: float(len(x)), "does not depend on what the model's networks put out"),
@@ -201,6 +213,13 @@ def test_what_is_no_vae_is_refused_with_the_way_to_one(setting):
     for tool in (lambda network, x: vh.explain_loss(a_loss(), network, x), lambda n, x: vh.checkup(n, x, x)):
         with pytest.raises(TypeError, match=r"expected a vh.VAE. .*section 7.2"):
             tool(setting[0].encoder, setting[1])
+
+
+def test_a_loss_that_trains_is_refused_at_its_first_step(setting):
+    model, calls = vh.mlp_vae(image_shape=(8, 8, 1), hidden=(4,), seed=0), []
+    with pytest.raises(ValueError, match=r"The loss changed weights.* no train_step"):
+        vh.explain_loss(lambda model, x: calls.append(1) or a_training_step(model, x), model, setting[1])
+    assert len(calls) == 1
 
 
 def test_weights_that_are_no_numbers_are_said_to_be_the_cause(setting):

@@ -18,7 +18,8 @@ from .symptoms import Symptoms
 
 # By the name of a measure in `Symptoms`: how it is shown, its two thresholds and what they mean.
 _FINDINGS = tomllib.loads(Path(__file__).with_name("checkup.toml").read_text(encoding="utf-8"))
-_OF_IMAGES = ("outside", "wrong_kind", "leaked", "not_finite")  # what can be told though the outputs are not finite
+# What can be told though the outputs are not finite.
+_OF_IMAGES = ("outside", "dark", "wrong_kind", "leaked", "not_finite")
 
 
 class Finding(NamedTuple):

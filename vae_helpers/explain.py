@@ -79,8 +79,10 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
     Args:
         loss: what you minimise, as a function of (model, x): a number, or an array, whose mean is taken. It must call
             `model` or its networks, not networks of its own.
-        model: the VAE; neither its weights nor its noise are changed.
+        model: the VAE; neither its weights nor its noise are changed. A new one will do, but slips of the noise show
+            only where the decoder has learnt to use z.
         x: images in [0, 1], or uint8 grey levels, shape [n, H, W, C]; some hundred are enough, at least 4 are needed.
+            `loss` is also called with all of them twice over.
         seed: of the values that the networks are steered to.
 
     Returns:
@@ -88,15 +90,15 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
 
     Raises:
         ValueError, TypeError: too few images, or images of another shape; the model is no `VAE`, or has weights that
-            are not finite; `loss` raised, returned no finite numbers, or does not depend on what the model puts out.
+            are not finite; `loss` raised, changed weights, returned no finite numbers, or does not depend on what the
+            model puts out.
 
     Example:
         >>> vh.explain_loss(lambda model, x: -tf.reduce_mean(vh.sgvb_b(model, x)), model, x_test[:100])
     """
     check_vae(model)
     finite = all(np.isfinite(weight).all() for weight in model.get_weights())
-    needs = "expected a model as it is before that, such as a new one."
-    expect(finite, f"The model's weights are not finite (NaN or ∞): {needs}")
+    expect(finite, "The model's weights are not finite (NaN or ∞): expected a model as it was before, or a new one.")
     x = np.asarray(x)
     x = as_model_input(binarize(x, "none") if x.dtype == np.uint8 else x, model.image_shape)
     expect(len(x) >= 4, f"x: expected at least 4 images, better a hundred, got {len(x)}.")
@@ -142,18 +144,19 @@ def _steered(model: VAE) -> Iterator[types.SimpleNamespace]:
 
 def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
     """`loss` as one number of an array of images, or one sentence about what it did instead."""
+    weights = [variable.numpy() for variable in model.trainable_variables]
 
     def value(x: tf.Tensor) -> float:
         try:
             returned = loss(model, x)
             result = np.asarray(returned, np.float64)
         except Exception as error:
-            message = f"The loss raised {type(error).__name__} when called as loss(model, x): {error}"
-            raise ValueError(message) from error
+            raise ValueError(f"The loss raised {type(error).__name__}, called as loss(model, x): {error}") from error
         one = result.size > 0 and not isinstance(returned, (tuple, list, type(None)))
         expect(one, f"The loss returned nothing to average: expected a number or an array, got {type(returned)}.")
-        finite = bool(np.isfinite(result).all())
-        expect(finite, "The loss is not finite (NaN or ∞) at moderate outputs of the networks.")
+        expect(np.isfinite(result).all(), "The loss is not finite (NaN or ∞) at moderate outputs of the networks.")
+        same = all(map(np.array_equal, weights, model.trainable_variables))
+        expect(same, "The loss changed weights: expected one that trains nothing, no train_step. Load the model again.")
         return float(result.mean())
 
     return value
@@ -286,7 +289,7 @@ def _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model: VAE
     sentence = f"β = {beta:.4g}." if silent else f"β = {beta:.4g}: {words}."
     if slip:
         sentence += f" {_WORDS['slips'][slip].format(variance=abs(beta) / 2)}"
-    sentence += f" {_averages(abs(a), growth, pixels, n)} Unexplained: {residual:.2%} of the variance."
+    sentence += f" {_averages(abs(a), growth, model.image_shape, n)} Unexplained: {residual:.2%} of the variance."
     return LossExplanation(beta, a, residual, slip or weight, sentence)
 
 
@@ -306,12 +309,14 @@ def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:
     return "weighted_kl", f"the KL weighs {times} as much as in the ELBO"
 
 
-def _averages(scale: float, growth: float, pixels: int, n: int) -> str:
+def _averages(scale: float, growth: float, shape: tuple[int, ...], n: int) -> str:
     """Which axes were averaged, as far as the scale and a batch of twice the size tell."""
-    summed = abs(growth - 2) < 0.2
+    summed, pixels = abs(growth - 2) < 0.2, math.prod(shape)
     per_image, images = (scale / n, "summed") if summed else (scale, "averaged")
-    each = f"averaged over the {pixels} values of an image" if _near(per_image, 1 / pixels) else "summed over pixels"
-    factor = f"{per_image:.4g} times " if each[0] == "s" and not _near(per_image, 1) else ""
+    size = next((size for size in (pixels, *shape) if size > 1 and _near(per_image, 1 / size)), 1)
+    words = {1: "summed over pixels", pixels: f"averaged over the {pixels} values of an image"}
+    each = words.get(size, f"averaged over the {size} values of one axis")
+    factor = "" if size > 1 or _near(per_image, 1) else f"{per_image:.4g} times "
     return f"Its reconstruction is {factor}{each} and {images} over images."
 
 

@@ -22,8 +22,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
     except OSError as error:
-        advice = "Expected a folder that exists and is writable."
-        raise OSError(f"Cannot write {path}: {error.strerror}. {advice}") from error
+        raise OSError(
+            f"Cannot write {path}: {error.strerror}. Expected a folder that is there and writable."
+        ) from error
     with folder:
         part = Path(folder.name, path.name)
         yield part

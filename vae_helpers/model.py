@@ -174,10 +174,7 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
     expect(z[1:] == (latent_dim,), f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {z}.")
     outputs = (*images[1:3], images[3] * likelihood.channels_per_channel)
     expect(pixels[1:] == outputs, f"The decoder's output: expected {['n', *outputs]}, got {pixels}.")
-    last = decoder
-    while hasattr(last, "layers"):  # networks may be layers of others
-        inner = [layer for layer in last.layers if hasattr(layer, "activation") or hasattr(layer, "layers")]
-        last = inner[-1] if inner else None
+    last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
     if last is not None and last.activation is not keras.activations.linear:
         ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer,"
         warnings.warn(f"{ends} for logits, or the means and log-variances of a Gaussian.", stacklevel=3)

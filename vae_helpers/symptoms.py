@@ -86,6 +86,9 @@ class Symptoms:
         """How far the farthest pixel lies outside [0, 1]; ∞ for NaN."""
         return float(np.nan_to_num(np.max([0.0, -self.low, self.high - 1]), nan=np.inf))
 
+    def dark(self) -> float:
+        return 1 - self.high
+
     def wrong_kind(self) -> float:
         return self.grey if self.model.likelihood_name == "bernoulli" else float(self.grey == 0)
 
@@ -94,9 +97,10 @@ class Symptoms:
 
     def below_average_image(self) -> float:
         """By how much a decoder that ignores z, and knows only the average training image, beats the bound."""
-        mean = self.train.mean(axis=0)
+        mean, variance = self.train.mean(axis=0), self.train.var(axis=0) + 1e-6
         if self.is_gaussian:
-            outputs = np.concatenate([mean, np.log(self.train.var(axis=0) + 1e-6)], axis=-1)
+            # No more certain of a pixel than the model ever is: its σ may be fixed.
+            outputs = np.concatenate([mean, np.log(np.maximum(variance, self.tested.spread.min() ** 2))], axis=-1)
         else:
             logits = np.linspace(-12, 12, 2401, dtype=np.float32)
             means = self.model._likelihood.pixels(tf.constant(logits)).mean().numpy()
