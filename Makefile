@@ -61,7 +61,7 @@ pdf: $(READY)  ## the book as one PDF (needs Chromium; HANDOUT=1: without soluti
 test: $(READY) data  ## everything: unit tests, book tests, and every notebook re-executed
 	@$(BIN)/python tools/run_tests.py
 
-quick: $(READY) data  ## while you write: make check, the fast unit tests and chapter 1 (three and a half minutes)
+quick: $(READY) data  ## while you write: make check, the fast unit tests and chapter 1 (about three minutes)
 	@$(BIN)/python tools/run_tests.py quick
 
 unit: $(READY)  ## the unit tests alone, book and notebook checks included

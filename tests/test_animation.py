@@ -578,7 +578,7 @@ def test_the_ending_names_the_format(tmp_path):
 
 
 def test_an_unwritable_path_is_refused(tmp_path):
-    with pytest.raises(OSError, match=r"Cannot write .*film.gif.*Expected a folder that exists"):
+    with pytest.raises(OSError, match=r"Cannot write .*film.gif.*Expected a writable folder that exists"):
         vh.write_gif(film_strip(), tmp_path / "no such folder" / "film.gif")
 
 

@@ -27,6 +27,7 @@ def trained(labelled):
     return model
 
 
+@pytest.mark.slow
 def test_samples_have_the_label_that_was_asked_for(trained):
     for label in range(CLASSES):
         with trained.given(label):
@@ -41,6 +42,7 @@ def test_one_label_for_each_image_in_their_order(trained):
     np.testing.assert_array_equal(rows.argmax(axis=1), [2 * label + 1 for label in labels])
 
 
+@pytest.mark.slow
 def test_the_bound_is_of_images_given_their_labels(trained, labelled):
     """With the right label it is high, with another low, and log p(x | y) lies above it, equal to the grid's."""
     x = vh.binarize(labelled, "threshold")
@@ -94,6 +96,7 @@ def test_the_decoder_sees_the_label_of_each_sample(small_vae):
             np.testing.assert_allclose(together[:, image], model.likelihood(z[:, image]).mean(), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xla", [False, True])
 def test_arrays_and_datasets_train_alike(small_vae, labelled, monkeypatch, xla):
     """Also where XLA joins several steps to one program."""

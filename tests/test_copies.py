@@ -78,6 +78,7 @@ def leaks(folder: Path) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_no_line_of_a_solution_is_left(made):
     assert leaks(made["student"][0]) == []
     assert len(leaks(made["solutions"][0])) > 500  # where they are left, they are found

@@ -151,6 +151,7 @@ def test_epochs_are_timed(grey_images, monkeypatch):
     assert run.time_epochs(rounds=2)["seconds_per_epoch"]["few"] > 0
 
 
+@pytest.mark.slow
 def test_part_of_the_images_gives_the_log_likelihood_of_all(grey_images, small_vae):
     """The gap of some images, added to the ELBO of all, estimates the mean log p(x) of all."""
     model, test = small_vae(), vh.binarize(np.tile(grey_images, (8, 1, 1, 1)), "none")
@@ -183,6 +184,7 @@ def test_scoreboard_of_the_book_is_that_of_the_stored_results(name):
     assert kept.read_text("utf-8") == getattr(scoreboard, name)() + "\n", "run: make scoreboard"
 
 
+@pytest.mark.slow
 def test_what_new_images_lose_is_measured_on_a_fair_sample(grey_images, monkeypatch):
     few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images[::-2], np.zeros(16, np.uint8))
     recipe = run.Run(

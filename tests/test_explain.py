@@ -96,6 +96,7 @@ def test_the_weight_of_the_kl_is_found(setting, weight, scale):
     assert str(found) == repr(found) == found.sentence and f"β = {found.beta:.4g}" in found.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.001, 10.0])
 def test_a_sampled_kl_is_a_kl(setting, weight):
     def loss(model, x):
@@ -107,6 +108,7 @@ def test_a_sampled_kl_is_a_kl(setting, weight):
     assert found.beta == pytest.approx(weight, rel=0.05) and found.recognised == "weighted_kl"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [vh.sgvb_a, vh.sgvb_b, vh.sticking_the_landing], ids=lambda f: f.__name__)
 def test_the_objectives_of_the_package_are_the_elbo(setting, objective):
     found = vh.explain_loss(tf.function(lambda model, x: -objective(model, x)), *setting)
@@ -156,6 +158,7 @@ def test_a_slip_is_named(setting, name):
     assert vh.explain_loss(SLIPS[name], *setting).recognised == name
 
 
+@pytest.mark.slow
 def test_the_axes_that_were_averaged(setting):
     assert "summed over pixels and averaged over images" in vh.explain_loss(a_loss(), *setting).sentence
     assert "summed over pixels and summed over images" in vh.explain_loss(a_loss(over=tf.reduce_sum), *setting).sentence
@@ -170,6 +173,7 @@ def test_what_is_no_weighted_elbo_is_not_named(setting):
     assert found.recognised is None and found.residual > 0.001 and "Not recognised: the KL term" in found.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood, scale", [("gaussian", "softplus"), ("continuous_bernoulli", "log_variance")])
 def test_any_likelihood_and_scale(setting, likelihood, scale):
     model = vh.conv_vae(image_shape=(8, 8, 1), filters=(4, 6), latent_dim=2, likelihood=likelihood, scale=scale, seed=0)

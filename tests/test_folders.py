@@ -445,6 +445,7 @@ def test_a_disk_too_small_is_an_error_before_the_work(two_classes, tmp_path, mon
 # ------------------------------------------------------------------------------------------------------------ training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [vh.mlp_vae, vh.conv_vae])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_epoch_of_odd_sizes(two_classes, small_vae, without_xla, family, channels):

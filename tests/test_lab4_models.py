@@ -53,6 +53,7 @@ def test_another_name_is_refused():
         models.patient("F")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "recognised"),
     [("", "elbo"), ("kl_averaged", "kl_averaged_over_latents"), ("pixels_averaged", "pixels_averaged")],

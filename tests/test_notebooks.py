@@ -314,11 +314,13 @@ def small_notebook(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_nbval_accepts_what_was_reproduced(small_notebook):
     done = nbval(small_notebook())
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [{"verdict": "closed form and draws disagree"}, {"claim": "assert 1 + 1 == 3"}], ids=str
 )

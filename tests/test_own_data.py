@@ -66,6 +66,7 @@ def test_the_threshold_is_set_on_one_half_and_judged_on_the_other():
     assert judged["caught"] == pytest.approx(0.5)  # the threshold is 94.05
 
 
+@pytest.mark.slow
 def test_scores_are_higher_the_odder(small_vae, grey_images):
     """A model that has learnt a bar, and noise."""
     train = vh.binarize(grey_images, "fixed")
@@ -137,6 +138,7 @@ def test_importance_sampling_finds_the_conditional_mean_and_log_p_of_what_is_see
     np.testing.assert_allclose(log_p, exact["log_p"], atol=0.04)
 
 
+@pytest.mark.slow
 def test_own_gaussians_make_the_samples_count_and_a_mixture_of_them_is_as_right(hidden):
     model, x, observed, exact = hidden
     encoded = own_missing.codes(model, 0 * x[None])

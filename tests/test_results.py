@@ -107,7 +107,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with replacing(path) as part:
         part.write_text("new")
     assert path.read_text() == "new" and os.listdir(tmp_path) == ["result.json"]
-    with pytest.raises(OSError, match="a folder that exists"), replacing(tmp_path / "nowhere" / "x"):
+    with pytest.raises(OSError, match="a writable folder that exists"), replacing(tmp_path / "nowhere" / "x"):
         pass
 
 

@@ -119,6 +119,7 @@ def test_the_answers_on_the_pages_that_project_them(script):
     assert narrow < wide
 
 
+@pytest.mark.slow
 def test_the_climb_ends_at_the_best_gaussian(script):
     path = """(mu, sigma) => {
         let place = { mu, sigma };

@@ -52,6 +52,7 @@ def as_generator(x):
 CONTAINERS = {"array": np.asarray, "tensor": tf.constant, "dataset": as_dataset, "PyDataset": Minibatches}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("container", [*CONTAINERS, "generator"])
 def test_pixels_of_any_source_are_looked_at(model, grey_images, container):
     make = CONTAINERS.get(container, as_generator)
@@ -202,6 +203,7 @@ def scaled(model, x, samples, beta=1.0):
     return vh.sgvb_b(model, x, samples) * beta
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [functools.partial(scaled, beta=4.0), scaled], ids=["partial", "not registered"])
 def test_an_objective_that_cannot_be_written_down_is_left_out_with_a_warning(
     small_vae, grey_images, tmp_path, without_xla, objective
@@ -242,6 +244,7 @@ def test_resume_goes_on_with_what_other_callbacks_remember(small_vae, grey_image
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_readme_prints_nothing_while_it_imports():
     """TensorFlow greets whoever imports it first: the README lets this package do it."""
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -22,9 +22,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
     except OSError as error:
-        raise OSError(
-            f"Cannot write {path}: {error.strerror}. Expected a folder that is there and writable."
-        ) from error
+        raise OSError(f"Cannot write {path}: {error.strerror}. Expected a writable folder that exists.") from error
     with folder:
         part = Path(folder.name, path.name)
         yield part

@@ -166,7 +166,7 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
         expect(known, f"The {role} has no known shapes: expected a built Keras model, e.g. with an Input layer.")
         counts = len(network.inputs), len(network.outputs)
         needs = f"expected {inputs} and 1; join μ and log σ² by Concatenate, without a sampled z (section 7.2)"
-        expect(counts == (inputs, 1), f"The {role}'s inputs and outputs: {counts[0]} and {counts[1]}, {needs}.")
+        expect(counts == (inputs, 1), f"The {role} has {counts[0]} and {counts[1]} inputs and outputs, {needs}.")
     (images, heads), (z, pixels) = ((net.inputs[0].shape, net.outputs[0].shape) for net in (encoder, decoder))
     expect(len(images) == 4, f"The encoder's input: expected images [n, H, W, C], got {images}.")
     expect(len(heads) == 2 and heads[1] % 2 == 0, f"The encoder's output: expected [n, 2J] (μ, raw σ), got {heads}.")
