@@ -3,6 +3,7 @@
     python experiments/faults.py                   # train and measure what is missing, and the book's five systems
     python experiments/faults.py relu_on_mean      # one exhibit
     python experiments/faults.py --examine         # then: the check-up of all that was trained
+    python experiments/faults.py --explain         # what `explain_loss` says, once more; needs no trained weights
 
 Every exhibit is the dense network of system S3 (256 hidden units, J = 2), trained for ten epochs of 100 images on MNIST
 cut to black and white, with Adam at a step of 0.001, unless it says otherwise. One thing is wrong with it. Its log p(x)
@@ -554,6 +555,15 @@ def explain(name: str, images: np.ndarray) -> dict:
     return {key: getattr(found, key) for key in ("beta", "scale", "recognised", "sentence")}
 
 
+def explain_again(name: str) -> None:
+    """What `explain_loss` says of an exhibit now, in its stored result."""
+    path = result_of(name, 0)
+    result = json.loads(path.read_text())
+    result["explained"] = explain(name, data()[1][:100]) | {"provenance": provenance()}
+    write(path, result)
+    print(f"{name}: {result['explained']['recognised']}", flush=True)
+
+
 def examine(name: str, seed: int) -> None:
     """The check-up of what was trained, and with the first seed `explain_loss`, beside what was measured of it."""
     train_images, test = data()
@@ -583,8 +593,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join((*EXHIBITS, *SYSTEMS))}; default: all")
     parser.add_argument("--seed", type=int, action="append", help=f"default: {SEEDS}")
     parser.add_argument("--examine", action="store_true", help="the check-up again, on the weights that are kept")
+    parser.add_argument("--explain", action="store_true", help="explain_loss again")
     arguments = parser.parse_args()
     WEIGHTS.mkdir(exist_ok=True)
+    if arguments.explain:
+        for name in arguments.names or EXHIBITS:
+            explain_again(name)
+        return
     for seed in arguments.seed or SEEDS:
         for name in arguments.names or [*EXHIBITS, *SYSTEMS]:
             if arguments.examine:

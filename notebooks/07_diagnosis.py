@@ -184,7 +184,7 @@ plt.show()
 # - guess from the symptom which mistakes to look for;
 # - say what each of them costs, and which you may leave alone.
 #
-# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. [The package's page](../book/package.md) says how to install the two tools beside your own code. The exhibits were trained by `experiments/faults.py`. The page loads what was measured, and trains one of them again. Most link a public place where the mistake stands or stood.
+# **What it needs.** [Chapter 2](02_mlp_vae.ipynb). Some 40 minutes to read, or five to find your own fault; about two minutes to run on two CPU cores, 2 GiB of memory. [The package's page](../book/package.md) says how to install the two tools beside your own code. The exhibits were trained by `experiments/faults.py`; the page loads what was measured, and trains one of them again. Most link to where the mistake stands or stood.
 #
 # ## 7.1 Ask the loss
 #
@@ -229,9 +229,9 @@ vh.check(
 # \beta = b / a \tag{7.1}
 # $$
 #
-# is the **weight of the KL term**, 1 in the ELBO. (An untrained model will do, but for slips of the noise: they show only where the decoder has learnt to use $z$. Weights that are NaN would stop it.) If neither term fits, others are tried: a KL the wrong way round, a log-variance taken for a log standard deviation, a squared error.
+# is the **weight of the KL term**, 1 in the ELBO. (An untrained model will do, but slips of the noise show only where the decoder has learnt to use $z$.) If neither term fits, others are tried: a KL the wrong way round, a log-variance taken for a log σ, a squared error.
 #
-# You get `.beta`, `.scale` ($a$: what a nat of reconstruction adds), `.residual` (the share of the variance that neither term explains) and `.recognised`, the name of the slip. The loss must be a function of `(model, x)` that calls that model or its two networks, and trains nothing: [section 7.2](#a-model-of-your-own) has the lines for a `keras.Model` of your own.
+# You get `.beta`, `.scale` ($a$: what a nat of reconstruction adds), `.residual` (what neither term explains) and `.recognised`, the name of the slip. The loss must be a function of `(model, x)` that calls that model or its two networks, and trains nothing: [section 7.2](#a-model-of-your-own) has the lines for a `keras.Model` of your own.
 #
 # How much does $\beta$ matter? Here are the exhibits of section 7.3, trained with their weights.
 
@@ -969,7 +969,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Above samples of the honest model, below with the averaged KL. And all exhibits: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. (The other 9,000 are harder.) *It prints* is the mistaken program's own loss.
+# Above samples of the honest model, below with the averaged KL. And the exhibits of the first figure: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. (The other 9,000 are harder.) *It prints* is the mistaken program's own loss.
 
 
 # %% tags=["plumbing", "exact"]
@@ -979,10 +979,6 @@ def printed_by(name):
     return "NaN" if math.isnan(own) else f"{own:,.1f}".replace("-", "−")
 
 
-for two, twenty in PAIRS.values():
-    if twenty not in NAMES:
-        NAMES[twenty] = f"{NAMES[two]}, J = 20"
-        costs[twenty] = interval(cost(twenty))
 rows = []
 for name in sorted(
     NAMES, key=lambda n: -costs[n][0] if n in costs else -1e9
