@@ -466,6 +466,9 @@ def test_networks_that_do_not_fit():
     heads = [layers.Dense(2)(layers.Flatten()(x)) for _ in ("mean", "log variance", "a draw")]  # as in Keras's example
     with pytest.raises(ValueError, match=r"encoder has 1 and 3 inputs and outputs, .*without a sampled z"):
         vh.VAE(keras.Model(x, heads), good)
+    for family, one_number in ((vh.mlp_vae, "hidden"), (vh.conv_vae, "filters")):
+        with pytest.raises(ValueError, match=rf"{one_number}: expected .* each layer, .* got 32"):
+            family(**{one_number: 32})
     with pytest.raises(ValueError, match="at least 31"):
         vh.conv_vae(filters=(4, 4, 4, 4))
 
