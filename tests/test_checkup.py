@@ -219,6 +219,9 @@ def test_grey_levels_divided_twice_are_noticed():
     train, test = (part[:300] / np.float32(255) for part in images())
     found = finding(vh.checkup(faults.dense(0), train, test), "brightest pixel")
     assert found.level == "fault" and found.measured == "0.996 below white"
+    train[0, 0, 0] = np.nan
+    by_name = {one.name: one.level for one in vh.checkup(faults.dense(0), train, test).findings}
+    assert by_name["brightest pixel"] == "ok" and by_name["pixel range"] == "fault"
 
 
 # --- what it promises ----------------------------------------------------------------------------------------------

@@ -87,7 +87,8 @@ class Symptoms:
         return float(np.nan_to_num(np.max([0.0, -self.low, self.high - 1]), nan=np.inf))
 
     def dark(self) -> float:
-        return 1 - self.high
+        """How far the brightest pixel lies below 1; NaN is `outside`'s."""
+        return 1 - float(np.nan_to_num(self.high, nan=1.0))
 
     def wrong_kind(self) -> float:
         return self.grey if self.model.likelihood_name == "bernoulli" else float(self.grey == 0)
