@@ -102,6 +102,7 @@ def test_batches_left_over_at_the_end_of_an_epoch_count(model, images, x):
     np.testing.assert_allclose(latents.snapshots[2].elbo, -between, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_steps_between_snapshots_run_at_once(images, x):
     """As many as divide `every` and are no more than a twentieth of an epoch: the film is the same."""
     films = []

@@ -35,6 +35,7 @@ def many() -> dict[str, list[Question]]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_numbers_are_sensible_for_every_seed(many):
     for name, questions in many.items():
         for question in questions:
@@ -46,6 +47,7 @@ def test_numbers_are_sensible_for_every_seed(many):
         assert len({text_of(questions[number]) for questions in many.values()}) > 40, exam.QUESTIONS[number].__name__
 
 
+@pytest.mark.slow
 def test_a_variant_has_other_numbers_and_the_same_questions(many):
     for seed in range(200):
         for one, other in zip(many[f"{seed} A"], many[f"{seed} B"], strict=True):
@@ -55,6 +57,7 @@ def test_a_variant_has_other_numbers_and_the_same_questions(many):
     assert exam.variants("7") == exam.variants("7")
 
 
+@pytest.mark.slow
 def test_every_number_of_the_key_is_found_in_two_ways(many):
     for name, questions in many.items():
         for question in questions:
@@ -80,6 +83,7 @@ def test_numbers_that_are_never_sensible_are_an_error():
         drawn(always_tiny, random.Random(0))
 
 
+@pytest.mark.slow
 def test_students_get_no_answer(many):
     """No number of the key, no side of an equation of an answer, no answer as it is rendered, no seed."""
     for name, questions in list(many.items())[:60]:

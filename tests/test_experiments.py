@@ -116,6 +116,7 @@ def test_a_run_in_small_measures_what_is_stored(grey_images):
     assert result["test_elbo"] < result["test_log_likelihood_500"] < result["test_log_likelihood"] + 0.5
 
 
+@pytest.mark.slow
 def test_the_command_stores_a_run_once_and_goes_on(grey_images, monkeypatch, tmp_path, capsys):
     """Result, pictures and weights are written; a second call finds them; a name nobody knows is refused."""
     few = vh.ImageData("few", grey_images, np.zeros(32, np.uint8), grey_images, np.zeros(32, np.uint8))

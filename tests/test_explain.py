@@ -88,6 +88,7 @@ def setting():
     return model, (np.random.default_rng(0).random((40, 8, 8, 1)) < 0.3).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight, scale", [(0.001, 1.0), (0.001, 1 / 64), (0.1, 40.0), (1.0, 1.0), (10.0, 1 / 64)])
 def test_the_weight_of_the_kl_is_found(setting, weight, scale):
     found = vh.explain_loss(a_loss(weight * scale, scale=scale), *setting)

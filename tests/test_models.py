@@ -196,6 +196,7 @@ def test_reconstruct_is_predict_and_has_no_noise(small_vae, grey_images):
 # --- a real keras.Model ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fit_learns_and_logs(small_vae, grey_images, without_xla):
     model = small_vae()
     model.compile(keras.optimizers.Adam(1e-2), objective=vh.sgvb_b)
@@ -483,6 +484,7 @@ def test_z_of_the_wrong_size(small_vae):
         small_vae().likelihood(tf.zeros([3, 5]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_loss_that_is_no_number_stops_training_and_says_where(small_vae, grey_images, steps):
     model = small_vae()
@@ -542,6 +544,7 @@ def test_many_models_train_without_a_warning_of_retracing(small_vae, grey_images
     assert warned == []
 
 
+@pytest.mark.slow
 def test_training_table(small_vae, grey_images, capsys):
     model = small_vae()
     model.compile("adam", objective=vh.sgvb_b, jit_compile=False)

@@ -110,6 +110,7 @@ def test_decoder_gradients_agree_with_b_for_the_same_noise(model, grey_images, o
     assert max(np.abs(b).max() for b in reference) > 1e-3
 
 
+@pytest.mark.slow
 def test_sticking_the_landing_drops_a_term_of_mean_zero(model, grey_images):
     """Its value is A's; its encoder gradient differs for one ε and agrees on average."""
     x = grey_images[:4]

@@ -205,6 +205,7 @@ def test_a_mouse_drags_the_mean_and_the_width(page_of):
     assert page.wrong == []
 
 
+@pytest.mark.slow
 def test_keys_move_q_and_the_words_follow(page_of, script):
     page = page_of()
     page.locator(".move-q input.mu").focus()

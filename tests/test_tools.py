@@ -54,6 +54,7 @@ def texts(clone) -> dict[str, bytes]:
     return {name: (clone / name).read_bytes() for name in git(clone, "ls-files").splitlines()}
 
 
+@pytest.mark.slow
 def test_a_fork_changes_one_address(clone):
     """Links, folder names in instructions and the first cells move, nothing else does, and moving back restores all."""
     set_repository.set_repository(clone)
@@ -70,6 +71,7 @@ def test_a_fork_changes_one_address(clone):
     assert texts(clone) == before
 
 
+@pytest.mark.slow
 def test_a_fork_on_another_host_has_its_kind_of_links_and_no_colab(clone):
     """Without them the theme stops the build: it does not know the host, and Colab opens no notebook there."""
     for url, kind in (("https://git.example.org/a/b", "gitlab"), ("https://bitbucket.org/a/b", "bitbucket")):
