@@ -337,13 +337,17 @@ vh.check("faults found in them", levels.count("fault"), 0, relation="=")
 
 
 # %%
-def wrapped(encoder, decoder, image_shape, latent_dim):
+def logits(p):
+    p = keras.ops.clip(p, 1e-6, 1 - 1e-6)
+    return keras.ops.log(p) - keras.ops.log(1 - p)
+
+
+def wrapped(encoder, decoder, image_shape, latent_dim, ends, **options):
     x, z = keras.Input(image_shape), keras.Input((latent_dim,))
     mean, log_variance, _ = encoder(x)
     heads = keras.layers.Concatenate()([mean, log_variance])
-    p = keras.ops.clip(decoder(z), 1e-6, 1 - 1e-6)
-    logits = keras.ops.log(p) - keras.ops.log(1 - p)
-    return vh.VAE(keras.Model(x, heads), keras.Model(z, logits))
+    networks = keras.Model(x, heads), keras.Model(z, ends(decoder(z)))
+    return vh.VAE(*networks, **options)
 
 
 def split(model, x):  # their encoder's first two outputs
@@ -378,7 +382,8 @@ hidden = layers.Reshape((7, 7, 1))(
 pixels = layers.Conv2DTranspose(1, 4, 4, activation="sigmoid")(hidden)
 their_decoder = keras.Model(z_in, pixels)
 some_z = np.float32([[0.3, -1.2], [0.0, 0.5]])
-theirs = wrapped(their_encoder, their_decoder, (28, 28, 1), 2)
+their_networks = their_encoder, their_decoder, (28, 28, 1), 2
+theirs = wrapped(*their_networks, logits)
 
 # %% tags=["check"]
 vh.check(
@@ -394,19 +399,13 @@ assert found.recognised == "pixels_averaged"
 # %% [markdown]
 # In your loss every call of your networks becomes one of `split` and `pixels_of`; nothing else changes. If a layer of yours draws $z$, call that layer on `mean` and `log_variance`: a mistake may sit there. This loss averages the cross-entropy over the pixels and sums the KL: $\beta = 784$, the first row of the table of symptoms. The check-up takes the wrapped model as it is: `vh.checkup(theirs, x_train, x_test)`.
 #
-# A decoder that was trained by a squared error puts out means alone, and stands for a Gaussian with one variance for all pixels. Append that variance, as `wrapped_means` in the folded cell does; take ½ if you have none.
+# A decoder that was trained by a squared error puts out means alone, and stands for a Gaussian with one variance for all pixels. Append that variance, ½ if you have none: `wrapped(…, half_variance, likelihood="gaussian")`, with the folded cell's `half_variance` in the place of `logits`.
 
 
 # %% tags=["plumbing"]
-def wrapped_means(encoder, decoder, image_shape, latent_dim, variance=0.5):
-    x, z = keras.Input(image_shape), keras.Input((latent_dim,))
-    mean, log_variance, _ = encoder(x)
-    heads = keras.layers.Concatenate()([mean, log_variance])
-    means = decoder(z)
-    same = keras.ops.full_like(means, math.log(variance))
-    outputs = keras.layers.Concatenate()([means, same])
-    networks = keras.Model(x, heads), keras.Model(z, outputs)
-    return vh.VAE(*networks, likelihood="gaussian")
+def half_variance(means):
+    same = keras.ops.full_like(means, math.log(0.5))
+    return keras.layers.Concatenate()([means, same])
 
 
 def means_of(model, z):  # in the place of pixels_of
@@ -423,7 +422,7 @@ def squared_errors(model, x):
 
 
 # %% tags=["check"]
-of_means = wrapped_means(their_encoder, their_decoder, (28, 28, 1), 2)
+of_means = wrapped(*their_networks, half_variance, likelihood="gaussian")
 vh.check(
     "wrapped, it has the same means",
     of_means.likelihood(some_z).mean(),
@@ -1000,7 +999,8 @@ lost = {
     ]
     for name, vae in again.items()
 }
-print({name: np.round(values, 1).tolist() for name, values in lost.items()})
+for name, (few, many) in lost.items():
+    print(f"{name}: {few:.1f} with 100 draws, {many:.1f} with 1,000")
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Two rows of ten samples. Above, from the honest model: strokes that are nearly digits. Below, with the KL averaged: blots and fragments."}}
 rows = [vae.sample(10, seed=1) for vae in again.values()]
