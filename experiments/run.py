@@ -95,9 +95,7 @@ SCOREBOARD = tuple(RUNS)
 # What S1 only names: other latent dimensions, wider layers, other sets. Whether a bound still grows from J = 20 to 50
 # takes more than one seed.
 SWEEP = {5: (0,), 10: (0,), 20: SEEDS, 50: SEEDS}
-RUNS |= {
-    f"s0-j{j}": replace(S0, build=mlp(hidden=(512, 256), latent_dim=j), seeds=seeds) for j, seeds in SWEEP.items()
-}
+RUNS |= {f"s0-j{j}": replace(S0, build=mlp(hidden=(512, 256), latent_dim=j), seeds=seeds) for j, seeds in SWEEP.items()}
 S1_ONCE = replace(S1, binarization="threshold", seeds=(0,), pictures=True)
 RUNS |= {f"s1-j{j}": replace(S1_ONCE, build=conv(latent_dim=j), seeds=seeds) for j, seeds in SWEEP.items()}
 RUNS["s1-wide"] = replace(S1_ONCE, build=conv(filters=(64, 128)))
