@@ -261,7 +261,8 @@ def thinned(desktop, judged):
 def violations(page, options: dict, context: str | None = None) -> list:
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, context=context, options=options).response
+    # Without the list of all that passes, which takes most of the time: of a rule that passes one element is enough.
+    found = Axe().run(page, context=context, options=options | {"resultTypes": ["violations"]}).response
     assert {"color-contrast" if context else "page-has-heading-one"} <= {rule["id"] for rule in found["passes"]}
     return [(rule["id"], [node["html"][:120] for node in rule["nodes"][:3]]) for rule in found["violations"]]
 
@@ -627,14 +628,30 @@ def single_page(pages) -> BeautifulSoup:
     return pdf.single_page()
 
 
-def test_the_whole_book_is_printed(pages, single_page, tmp_path):
-    """Every page of the contents, bookmarks and links that lead somewhere, pictures, numbered equations."""
+def test_the_book_is_printed(pages, single_page, tmp_path):
+    """Every page is there. Of some of them, printed: bookmarks, links that lead somewhere, pictures, equations."""
     from pypdf import PdfReader
 
+    titles = {}
+    kept = "book/intro", "notebooks/02_mlp_vae", "notebooks/03_conv_vae", "book/package", "book/bibliography"
+    part = copy.copy(single_page)
+    for name in [name.removesuffix(".html") for name in PAGES if name not in ("search.html", "genindex.html")]:
+        title = BeautifulSoup((pages / f"{name}.html").read_text("utf-8"), "html.parser").find("h1")
+        start = part.find(id=f"document-{name}")
+        section = start if start.name == "body" else start.find_next_sibling("section")
+        titles[name] = letters(title.get_text())
+        assert letters(section.find(re.compile("^h[12]$")).get_text()) == titles[name]
+        if name not in kept:
+            start.decompose()
+            section.decompose()
+    ids = {f"#{element['id']}" for element in single_page.select("[id]")}
+    inside = {link["href"] for link in single_page.select('a[href^="#"]')}
+    assert len(inside) > 200 and inside <= ids
+
     target = tmp_path / "book.pdf"
-    pdf.print_page(copy.copy(single_page), target)
+    pdf.print_page(part, target)
     printed = PdfReader(target)
-    assert len(printed.pages) > 60
+    assert len(printed.pages) > 20
     for index in range(0, len(printed.pages), 10):  # pypdf takes a tenth of a second to read a page
         assert str(index + 1) in printed.pages[index].extract_text().split()
 
@@ -648,23 +665,16 @@ def test_the_whole_book_is_printed(pages, single_page, tmp_path):
     starts = list(starts(printed.outline))
     order = [page for _, page in starts]
     assert order == sorted(order) and None not in order
-    squeezed = {"".join(heading.split()): page for heading, page in reversed(starts)}  # one that wraps loses its space
-    begins = {}
-    for name in PAGES:
-        if name not in ("search.html", "genindex.html"):
-            title = BeautifulSoup((pages / name).read_text("utf-8"), "html.parser").find("h1")
-            begins[name] = squeezed["".join(title.get_text().removesuffix("#").split())]
+    begins = {letters(heading): page for heading, page in reversed(starts)}  # one that wraps loses its space
     links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
     inside = [link["/Dest"] for link in links if "/Dest" in link]
-    assert len(inside) > 300 and set(inside) <= set(printed.named_destinations)
+    assert len(inside) > 40 and set(inside) <= set(printed.named_destinations)
     outside = [link["/A"]["/URI"] for link in links if "/Dest" not in link]
-    assert len(outside) > 50 and all(address.startswith("http") for address in outside)  # no file of this machine
-    whole = BeautifulSoup((pages.parent / "singlehtml" / "index.html").read_text("utf-8"), "html.parser")
+    assert len(outside) > 10 and all(address.startswith("http") for address in outside)  # no file of this machine
     drawn = [one.get_object() for page in printed.pages for one in page["/Resources"].get("/XObject", {}).values()]
-    assert sum(one["/Subtype"] == "/Image" for one in drawn) == len(whole.select("article img")) > 20
-    assert {link["href"] for link in whole.select('a[href^="#"]')} <= {f"#{e['id']}" for e in whole.select("[id]")}
-    chapter = printed.pages[begins["notebooks/02_mlp_vae.html"] : begins["notebooks/03_conv_vae.html"] + 1]
-    text = " ".join(page.extract_text() for page in chapter)
+    assert sum(one["/Subtype"] == "/Image" for one in drawn) == len(part.select("article img")) > 8
+    first, last = (begins[titles[f"notebooks/{name}"]] for name in ("02_mlp_vae", "03_conv_vae"))
+    text = " ".join(page.extract_text() for page in printed.pages[first : last + 1])
     for equation in re.findall(r"\\tag\{([\d.]+)\}", (ROOT / "notebooks" / "02_mlp_vae.py").read_text("utf-8")):
         assert f"({equation})" in text
 
@@ -696,13 +706,12 @@ def test_a_hand_out_has_no_solution_and_a_chapter_stands_alone(single_page, tmp_
 
     chapters = dict(pdf.chapters(page))
     assert [f"notebooks/{name}.html" for name in chapters] == [name for name in PAGES if name.startswith("notebooks/")]
-    for name in ("01_theory", "12_linear_vae"):
-        title = letters(chapters[name].find("h2").get_text())
-        pdf.print_page(chapters[name], tmp_path / f"{name}.pdf")
-        printed = PdfReader(tmp_path / f"{name}.pdf")
-        texts = [page.extract_text() for page in printed.pages]
-        assert title in letters(texts[0])[: len(title) + 1]  # the number of the page comes first
-        assert "Solution" not in "".join(texts) and "Exercises" in "".join(texts)
-        links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
-        assert {link["/Dest"] for link in links if "/Dest" in link} <= set(printed.named_destinations)
-        assert all(link["/A"]["/URI"].startswith("http") for link in links if "/Dest" not in link)
+    title = letters(chapters["12_linear_vae"].find("h2").get_text())
+    pdf.print_page(chapters["12_linear_vae"], tmp_path / "alone.pdf")
+    printed = PdfReader(tmp_path / "alone.pdf")
+    texts = [page.extract_text() for page in printed.pages]
+    assert title in letters(texts[0])[: len(title) + 1]  # the number of the page comes first
+    assert "Solution" not in "".join(texts) and "Exercises" in "".join(texts)
+    links = [link.get_object() for page in printed.pages for link in page.get("/Annots", [])]
+    assert {link["/Dest"] for link in links if "/Dest" in link} <= set(printed.named_destinations)
+    assert all(link["/A"]["/URI"].startswith("http") for link in links if "/Dest" not in link)
