@@ -40,7 +40,8 @@ def options(part: str, names: list[str]) -> list[str]:
     if part == "nbval":
         notebooks = [f"notebooks/{Path(name).stem}.ipynb" for name in names] or ["notebooks"]
         return [*NBVAL, "-v", *(together("file", gigabytes=12) if len(names) != 1 else []), *notebooks]
-    return [*together(), *(["-m", "not slow"] if part == "quick" else []), "tests"]
+    # Whoever is quick has just run the tests of the notebooks' files, in `make check`.
+    return [*together(), *(["-m", "not slow", "--ignore=tests/test_notebooks.py"] if part == "quick" else []), "tests"]
 
 
 class Progress:
