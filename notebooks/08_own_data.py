@@ -532,10 +532,10 @@ vh.check("share of alarms that are real", real, 0.01, atol=0.0005)
 # Let $x_o$ be the pixels of an image that are seen and $x_m$ those that are missing. A trained VAE knows a distribution of what is missing, $p_\theta(x_m \mid x_o)$. Given $z$ the pixels are independent, so that
 #
 # $$
-# \mathbb{E}[x_m \mid x_o] = \mathbb{E}_{p_\theta(z \mid x_o)}\big[\mathbb{E}[x_m \mid z]\big], \qquad \log p_\theta(x_o \mid z) = \sum_{i \in o} \log p_\theta(x_i \mid z): \tag{8.2}
+# \mathbb{E}[x_m \mid x_o] = \mathbb{E}_{p_\theta(z \mid x_o)}\big[\mathbb{E}[x_m \mid z]\big], \qquad \log p_\theta(x_o \mid z) = \sum_{i \in o} \log p_\theta(x_i \mid z). \tag{8.2}
 # $$
 #
-# draw $z$ from some $q$, weigh each by $p_\theta(x_o \mid z)\, p(z) / q(z)$, with weights that sum to 1, and average what it says of the other pixels ([Mattei & Frellsen, 2019](https://arxiv.org/abs/1812.02633)). For one sharp completion instead of the mean, pick one $z$ by its weight and draw its pixels.
+# So draw many $z$ from some $q$, and average what they say of the other pixels, $\mathbb{E}[x_m \mid z]$, each weighed by $p_\theta(x_o \mid z)\, p(z) / q(z)$, with weights that sum to 1 ([Mattei & Frellsen, 2019](https://arxiv.org/abs/1812.02633)). For one sharp completion instead of the mean, pick one $z$ by its weight and draw its pixels.
 
 
 # %%
@@ -601,7 +601,7 @@ for axes, (name, strip) in zip(all_axes, STRIPS.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# Two older methods need no weights. **Pseudo-Gibbs** ([Rezende et al., 2014](https://arxiv.org/abs/1401.4082)) goes round: encode, draw $z$, draw the missing pixels, encode again. It trusts the encoder. **Metropolis within Gibbs** ([Mattei & Frellsen, 2018](https://arxiv.org/abs/1802.04826)) accepts or rejects each $z$, so it need not.
+# Two older methods need no weights. **Pseudo-Gibbs** ([Rezende et al., 2014](https://arxiv.org/abs/1401.4082)) goes round: encode, draw $z$, draw the missing pixels, encode again. It trusts the encoder. **Metropolis within Gibbs** ([Mattei & Frellsen, 2018](https://arxiv.org/abs/1802.04826)) accepts or rejects each $z$, and so corrects it.
 
 # %% tags=["plumbing", "exact"]
 METHODS = {
