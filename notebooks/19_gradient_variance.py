@@ -17,7 +17,7 @@
 #
 # [Chapter 4](04_sgvb_a_vs_b.ipynb) finds which estimator has the quietest gradient by $\mu$. This page adds the gradient by $\sigma$, a test on a thousand cases, and every part of four networks.
 #
-# **By $\mu$ the laws of chapter 4 hold on a real decoder, on average to within 3 per cent. By $\sigma$ there is no family and no best member: in one trained network B is quieter than A in eight cases of nine, and A mostly where $\mu$ lies far from zero.**
+# **By $\mu$ the laws of chapter 4 hold on a real decoder, on average to within 3 per cent. By $\sigma$ there is no family and no best member: in one trained network B is quieter than A in eight cases of nine. In the ninth $\mu$ nearly always lies far from zero.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -110,7 +110,7 @@ plt.show()
 #
 # Remember from chapter 4: $f(z) = \log p(x \mid z)$, $\Delta$ is A less B with the same $\varepsilon$, and $\sigma_j h_j = \mathbb{E}[\varepsilon_j \, \partial_j f]$. *Stationary* means that the bound's derivatives by $\mu_j$ and $\sigma_j$ are zero.
 #
-# By $\mu_j$ the estimators differ by a multiple of one noise, $\varepsilon_j$, and that made them a family. By $\sigma_j$ the derivative of $\Delta$ in (4.5) has two terms, $-\mu_j \varepsilon_j$ and $-\sigma_j (\varepsilon_j^2 - 1)$, and the path would need a different multiple of each. So compare A and B directly. B's gradient is $\varepsilon_j \, \partial_j f + 1/\sigma_j - \sigma_j$, and A's is B's plus (4.5). For the two gradients by $\sigma_j$, then,
+# By $\mu_j$ the estimators differ by a multiple of one noise: (4.6) takes $c \, \sigma_j \varepsilon_j$ from B's gradient, with $c = 0$ for B, 1 for A and $1 - 1/\sigma_j^2$ for the path. That made them a family. By $\sigma_j$ the derivative of $\Delta$ in (4.5) has two terms, $-\mu_j \varepsilon_j$ and $-\sigma_j (\varepsilon_j^2 - 1)$, and the path would need a different multiple of each. So compare A and B directly. B's gradient is $\varepsilon_j \, \partial_j f + 1/\sigma_j - \sigma_j$, and A's is B's plus (4.5). For the two gradients by $\sigma_j$, then,
 #
 # $$
 # \begin{aligned}
@@ -119,7 +119,7 @@ plt.show()
 # \end{aligned}
 # $$
 #
-# and the first term is $\mu_j^2 + 2\sigma_j^2$. Expand the covariance, and insert the stationary values of $\mu_j$ and $\sigma_j$ from (4.3). The result:
+# and the first term is $\mu_j^2 + 2\sigma_j^2$. Expand the covariance. Two averages in it are known where both derivatives of (4.3) are zero: $\mathbb{E}[\partial_j f] = \mu_j$ and $\mathbb{E}[\varepsilon_j \, \partial_j f] = \sigma_j - 1/\sigma_j$. The result:
 #
 # $$
 # \begin{aligned}
@@ -286,7 +286,8 @@ print(
 far = np.abs(mean) > 1
 print(
     f"|μ| is above 1 in {far.mean():.0%} of all cases,",
-    f"in {far[by_sigma < 0].mean():.0%} of those where A is quieter by σ",
+    f"in {far[by_sigma < 0].mean():.0%} of those where A is quieter by σ.",
+    f"B is quieter in {np.mean(by_sigma[far] > 0):.0%} of those above 1",
 )
 
 
@@ -319,7 +320,7 @@ vh.check(
 )
 
 # %% [markdown]
-# A follows its formula over two orders of magnitude, B over four. The points scatter because 2,000 draws do not fix a variance to better than some per cent, and a small difference of two variances less well: below 0.01 nats² they say little. Outside the picture lies every fifth case of B, at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there, nearly always with $|\mu_j|$ above 1.
+# A follows its formula over two orders of magnitude, B over more than three. The points scatter, since 2,000 draws fix a variance to a few per cent and a small difference of two less well: below 0.01 nats² they say little. Outside the picture lies every fifth case of B, at $\sigma_j \approx 1$, where there is next to nothing to measure. By $\sigma$ a quadratic $f$ is not enough, and (19.1) is. In one case in nine it is A that is quieter there. Nearly all of those have $|\mu_j|$ above 1; but of the cases with such a $|\mu_j|$ B is quieter in most.
 #
 # Measure it again, on the network after one epoch, which this page trains.
 
@@ -401,7 +402,7 @@ for name, expected in (
     )
 
 # %% [markdown]
-# And how large are the variances themselves? Here they are for the encoder's Gaussians, which are not stationary, and for the images' *own*, which are. Each dot is the variance of one coordinate of the gradient, of one image and one draw, averaged over 1,000 of them.
+# And how large are the variances themselves? Here they are for the encoder's Gaussians, which are not stationary, and for the images' *own*, which are. Each dot is the variance of one coordinate of the gradient, of one image and one draw, averaged over the 1,000 cases.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels, one above the other, by μ and by σ: variances in nats² on a logarithmic axis for the encoder before training, after one epoch and after ten, and for the images' own Gaussians after one and ten. Before training, by μ: A 1.6, path 0.28, B 0.15; by σ 3.1, 0.55 and 0.21. Later A and B lie side by side, between 13 and 101, and the path at about half of them with the encoder, at a quarter by σ with the own Gaussians."}}
 sources = {
@@ -465,7 +466,7 @@ for k, (by, key) in enumerate((("μ", "mu"), ("σ", "sigma"))):
     )
 
 # %% [markdown]
-# Before training the decoder says little about $z$, so $h_j \approx 0$ and the best factor $c$ of (4.6) is 0: estimator B. By (4.7) A adds $\sigma_j^2 (1 - 2 h_j)$, here about 1.4. The path takes $c = 1 - 1/\sigma_j^2$, which misses, because the initial $\sigma_j$ are not 1: with $h_j \approx 0$ an excess of 1.4 means $\sigma_j \approx 1.2$.
+# Before training the decoder says little about $z$, so $h_j \approx 0$ and the best factor $c$ of (4.6) is 0: estimator B. By (4.7) A adds $\sigma_j^2 (1 - 2 h_j)$, here about 1.4. The path's $c = 1 - 1/\sigma_j^2$ is not that, because the initial $\sigma_j$ are not 1: with $h_j \approx 0$ an excess of 1.4 means $\sigma_j \approx 1.2$.
 #
 # ## 19.3 The gradient by the weights, part by part
 #
@@ -669,7 +670,7 @@ vh.check("but less than 1.4", of_a[:, 0], 1.4, relation="<")
 vh.check("and path / B is about a half", of_path[:, 0], 0.5, atol=0.15)
 
 # %% [markdown]
-# In the μ head each weight sees one $\mu_j$, and the images' draws are independent, so their variances add. The law by $\mu$ applies to it coordinate by coordinate. A must lie above B wherever $h_j < \frac12$, stationary or not. That the path is the best holds where $\sigma_j$ is stationary, and the encoder's $\sigma_j$ is only near that: here it is measured. In the rest the coordinates mix, and with strongly correlated posteriors the order could turn; here it did not.
+# In the μ head each weight sees one $\mu_j$, and the images' draws are independent, so their variances add. The law by $\mu$ applies to it coordinate by coordinate. A must lie above B wherever $h_j < \frac12$, stationary or not. That the path is the best is proved for a stationary $\sigma_j$ alone, and the encoder's is only near that: here it is measured. In the rest the coordinates mix, so the order could turn there; it did not.
 #
 # - **The σ head** shows more of A's noise than the gradient by $\sigma$ did: 20 per cent over B after ten epochs, not 3. It puts out $\log \sigma^2$, and the gradient by that is $\sigma/2$ times the gradient by $\sigma$ (exercise 3).
 # - **The score function**, without a baseline, scatters thousands of times as much as B after training, millions before.
@@ -853,7 +854,7 @@ axes[2].legend(loc="center right")
 plt.show()
 
 # %% [markdown]
-# - **The value.** At the end A saves 30 per cent with $J = 20$, and 14 per cent (dense) and 5 per cent (convolutional) with $J = 2$. That is 0.3 to 0.6 nats² for each latent dimension. The 0.6, of dense, $J = 2$, is above the ½ that exercise 2 of chapter 4 allows: there $q$ is not stationary, or the aggregate posterior is wider than the prior, or $\sigma$ differs between images. We did not check which.
+# - **The value** of the bound, which A and the path share. At the end A saves 30 per cent with $J = 20$, and 14 per cent (dense) and 5 per cent (convolutional) with $J = 2$. That is 0.3 to 0.6 nats² for each latent dimension. The 0.6, of dense, $J = 2$, is above the ½ that exercise 2 of chapter 4 allows: there $q$ is not stationary, or the aggregate posterior is wider than the prior, or $\sigma$ differs between images. We did not check which.
 # - **The μ head.** Before training A scatters 7 to 35 times as much as B. Later A still lies above B in every network, but only by 0.1 to 11 per cent.
 # - **The σ head.** Before training A scatters 14 to 40 times as much. At the end it lies 21 per cent (dense) and 5 per cent (convolutional) above B with $J = 20$. With $J = 2$ it is A that has 1 per cent less in the dense network, and the convolutional one shows no difference. That would fit the dome of the map: outside it, where $|\mu_j|$ is large, A is quieter by $\sigma_j$. It was not checked here.
 # - **The path**, before training, lies above B: two to four times in the dense networks, 5 to 24 per cent in the convolutional ones. From the first epoch on it lies below B in every part of every encoder.
@@ -897,7 +898,7 @@ axes[1].set_xticks(range(3), ESTIMATORS)
 plt.show()
 
 # %% [markdown]
-# A grey line is a seed: the three runs that begin with the same weights. So compare by the differences along the lines. Three comparisons are made on each network, and the more you compare, the more often chance looks like a difference. So a thin line, widened for three (Bonferroni), goes beyond the thick one of 95%:
+# A grey line is a seed: the three runs that begin with the same weights. So compare by the differences along the lines. Three comparisons on each network give chance three tries. So a thin line, widened for three (Bonferroni), goes beyond the thick one of 95%:
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Differences in test ELBO with 95% intervals, thick, and widened for three, thin, and a zero line. Dense: B less A 0.2, both contain zero; path less A 0.6, both exclude zero; path less B 0.4, only the thick one excludes zero. S1: B less A −0.1, path less A −0.5, path less B −0.4, the last two more than a nat to either side; all contain zero."}}
 PAIRS = (("B", "A"), ("path", "A"), ("path", "B"))
@@ -929,7 +930,7 @@ heads = ["difference, nats", "95% interval", "widened", "p"]
 folded("These differences in numbers", vh.table(heads, rows))
 
 # %% [markdown]
-# Widened, path − A in the dense network still excludes zero, and path − B does not. In S1 two of the path's five runs (seeds 3 and 4) end 0.65 to 1.9 nats below A and B from the same seeds, the other three slightly above both. Whether the path loses anything there, five seeds cannot say. With this scatter some fifteen would make the interval half a nat wide on either side; to see a difference of half a nat four times out of five would take about thirty.
+# Widened, path − A in the dense network still excludes zero, and path − B does not. In S1 two of the path's five runs (seeds 3 and 4) end 0.65 to 1.9 nats below A and B from the same seeds, the other three slightly above both. Whether the path loses anything there, five seeds cannot say. With this scatter some fifteen would make the interval of 95% half a nat wide on either side; to see a difference of half a nat four times out of five would take about thirty, and more if you widen for three.
 #
 # What did pairing by the seed bring? Compare with the interval that you would get if the ten runs were strangers:
 
@@ -948,7 +949,7 @@ for one, other in PAIRS:
 vh.table(["dense, epoch", "paired, nats", "as if strangers"], rows)
 
 # %% [markdown]
-# After one epoch the paired interval is narrower for all three differences, after five for one of them: the same seed gives the same start, but the runs soon go their own ways.
+# After one epoch the paired interval is narrower for all three differences, after five for one of them. The same seed gives the same start, but the runs go their own ways; and five pairs have a larger Student's factor than ten strangers.
 #
 # > **Note.** S1's curves in chapter 4 are the tests that each run made after its epochs, with its own estimator; the final figures are by B for all but one run, the second of A. All estimators have the same mean, and in these runs the two readings differ by less than 0.1 nats.
 #
@@ -990,7 +991,7 @@ vh.check("dense, path − B, widened", difference, half, relation="<")
 # ## What we measured
 
 # %% tags=["plumbing", "exact"]
-LAST, PAPER = "after 10 epochs", "B less, “typically” (paper)"
+LAST, PAPER = "after 10 epochs", "B “typically” less; of what?"
 rows = [
     ["μ head, A / B", with_interval(ratios[LAST, "A", "μ head"]), PAPER],
     [
@@ -1020,7 +1021,7 @@ vh.report_page(started)
 # %% [markdown]
 # ## In this chapter you have seen
 #
-# - that by $\sigma$ A is quieter than B where $\mu$ lies far from zero, and that no theorem crowns the path;
+# - that by $\sigma$ A is quieter than B only in some cases, with $\mu$ far from zero, and that no theorem crowns the path;
 # - the laws of chapter 4 checked on a thousand cases of a real decoder, on average to within 3 per cent;
 # - the noise of every part of four encoders, from start to end, and how few seeds five are.
 #
