@@ -507,7 +507,7 @@ rows = [
 vh.table(["layer", "outputs", "weights"], rows)
 
 # %% [markdown]
-# The write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$, in the draw and in the KL term. The code is right.
+# The write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
 #
 # The write-up adds its loss to the finished model with `add_loss`. That worked in Keras 2. Keras 3 takes it inside a layer's `call` only, and refuses it on a finished model. A model with its own `train_step`, such as `vh.VAE`, needs no such thing.
 
