@@ -7,7 +7,6 @@ difference: there is none.
 """
 
 import contextlib
-import math
 import os
 import sys
 import time
@@ -123,7 +122,7 @@ class TrainingTable(keras.callbacks.Callback):
                 self._progress.line(f"trained on: {device_name()}")
                 TrainingTable._has_named_device = True
             self._progress.line(" ".join(["epoch", *(f"{_COLUMNS[key]:>9}" for key in shown), " seconds"]))
-        if (epoch + 1) % math.ceil(epochs / 10) == 0 or epoch in (self._first, epochs - 1):
+        if (epoch + 1) % -(-epochs // 10) == 0 or epoch in (self._first, epochs - 1):
             # What is maximised, not the loss.
             values = [f"{-logs[key] if key.endswith('loss') else logs[key]:9.2f}" for key in shown]
             seconds = time.monotonic() - self._epoch_begin

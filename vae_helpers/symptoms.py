@@ -180,13 +180,12 @@ class Symptoms:
         """
         noise = np.random.default_rng(self.seed).normal(size=[1000, self.model.latent_dim])
         codes = np.concatenate([self.codes[:2000], noise]).astype(np.float32)
-        images = np.concatenate([self.model.likelihood(part).mean().numpy() for part in np.array_split(codes, 10)])
-        images = images.reshape(len(images), -1)
+        drawn = [self.model.likelihood(part).mean() for part in np.array_split(codes, 10)]
+        images = np.reshape(np.concatenate(drawn), [len(codes), -1]).astype(float)  # squares of equal ones cancel
         reference, others, samples = images[:1000], images[1000:-1000], images[-1000:]
 
         def nearest(some: np.ndarray, among: np.ndarray) -> float:
-            some, among = some[:300].astype(float), among.astype(float)  # equal images: their squares cancel
-            squares = (some**2).sum(axis=1)[:, None] - 2 * some @ among.T + (among**2).sum(axis=1)
+            squares = (some[:300] ** 2).sum(axis=1)[:, None] - 2 * some[:300] @ among.T + (among**2).sum(axis=1)
             return np.mean(np.sqrt(squares.min(axis=1).clip(0)))
 
         unrelated = np.mean(np.linalg.norm(reference[: len(others)] - others, axis=1))
