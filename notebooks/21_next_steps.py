@@ -339,7 +339,7 @@ vh.check("of what a grey image costs", 190 / grey_cost, 0.7, atol=0.01)
 #
 # ## 21.4 More latent dimensions
 #
-# $J = 2$ is for looking at. Now let $J$ grow to 50, in the convolutional network (thresholded digits, ten epochs) and in the dense one of chapter 2 (grey levels, fifty epochs). Compare bounds within a line only: the two networks differ in data and schedule. Where the curves turn, $J = 2$, 20 and 50, there are three seeds; the figures are their means.
+# $J = 2$ is for looking at. Now let $J$ grow to 50, in the convolutional network (thresholded digits, ten epochs) and in the dense one of chapter 2 (grey levels, fifty epochs). Compare bounds within a line only: the two networks differ in data and schedule. For $J = 2$, 20 and 50 there are three seeds, and the figures are means.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "Two panels against J from 2 to 50, a line for the convolutional and one for the dense network. The test ELBO rises steeply up to J = 10 and not at all after 20. The KL divergence grows from about 6 nats to 23 for the dense network, where it stays, and to 37 for the convolutional one."}}
 dimensions = [2, 5, 10, 20, 50]
