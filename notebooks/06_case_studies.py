@@ -685,7 +685,7 @@ bar = COSTS["loss a pixel,\nRMSprop"]
 vh.check("the bar of the first picture", whole - pixel, bar, atol=8)
 
 # %% [markdown]
-# The first row and the third are the same training but for rounding. (That they end a little apart we put down to it, without a test.) With Adam one seed gains and the other loses, by three nats at most. Two seeds cannot show a small effect. How much of the 21 nats is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
+# The first row and the third are the same training but for rounding. (That they end a little apart we put down to it, without a test.) With Adam one seed gains and the other loses, by a few nats at most. Two seeds cannot show a small effect. How much of the 21 nats is left after many epochs, we did not measure. So "a constant factor does not matter" is true of the optimum, and of these optimisers as long as ε is small beside the gradients.
 #
 # > **Note.** This page trained S3 with a loss in nats an image. The published figure was made with an older Keras, whose RMSprop this page has not run. So do not conclude that the write-up lost these nats.
 #

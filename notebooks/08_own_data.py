@@ -187,7 +187,7 @@ vh.plot_reconstructions(model, pieces[chosen])
 plt.show()
 
 # %% [markdown]
-# Light and the main colours survive, fine texture and rare colours do not: 16 numbers stand for 2,880. The bound still rises, in jumps: twenty epochs are few. (In the log "train" is a mean over the epoch, while the network still changes.)
+# Light and the main colours survive, fine texture and rare colours do not: 16 numbers stand for 2,880. The bound still jumps at the end: twenty epochs are few. (In the log "train" is a mean over the epoch, while the network still changes.)
 #
 # - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel, and against the PNG files. In bits a number ([section 21.7](21_next_steps.ipynb)), fewer being better: ours 5.7, without networks 8.1, PNG 4.5. So the networks have learnt a lot, and far from all: PNG keeps the texture.
 # - **Few pictures?** Stop when the bound of pictures held back has set no record for five epochs: `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)`, since the loss is minus the bound. Hold them back from `train`, whose order is random: train on `images.train[:-100]`, validate on `images.train[-100:]`. The best of twenty figures on `test` would be no test.

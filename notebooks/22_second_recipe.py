@@ -117,9 +117,9 @@ vh.check(
 )
 vh.check("that of 40 is 40", softplus[4], 40, atol=1e-5)
 vh.check(
-    "softplus and exp(r/2) at −5 and 5",
-    [softplus[1], np.exp(raw[1] / 2), softplus[3], np.exp(raw[3] / 2)],
-    [0.007, 0.082, 5.0, 12.2],
+    "softplus and exp(r/2) at 5",
+    [softplus[3], np.exp(raw[3] / 2)],
+    [5.0, 12.2],
     atol=0.05,
 )
 far_below = tf.Variable(-120.0)
