@@ -356,9 +356,10 @@ def test_the_seed_alone_decides(two_classes, monkeypatch):
     monkeypatch.setattr(
         os, "walk", lambda *a, **o: ((p, f, random.sample(names, len(names))) for p, f, names in walked(*a, **o))
     )
-    for threads in (1, 7):
+    for threads, chunk, block in [(1, 1, 4), (7, 3, 2)]:
         monkeypatch.setattr(folders, "THREADS", threads)
-        monkeypatch.setattr(folders, "BLOCK", 4 * threads)
+        monkeypatch.setattr(folders, "CHUNK", chunk)
+        monkeypatch.setattr(folders, "BLOCK", block)
         assert same(first, load_images(two_classes, 8, seed=3))
     assert not same(first, load_images(two_classes, 8, seed=4))
 

@@ -22,7 +22,8 @@ from .expect import expect
 from .sources import data_folder
 
 THREADS = min(16, os.cpu_count() or 1)  # a photo of 12 megapixels takes 40 MB while it is decoded
-BLOCK = 256  # pictures asked for at once: those that are decoded but not yet stored take memory too
+CHUNK = 16  # pictures that a thread hands over together: each time it waits for Python's lock
+BLOCK = 16  # chunks asked for at once: pictures that are decoded but not yet stored take memory too
 SHOWN = 5  # files named with each remark of the warning
 RESIZE = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
 NO_RANGE = ("I", "F", "LAB")  # Pillow's modes whose black and white the file does not tell
@@ -89,8 +90,9 @@ def load_images(
         warnings.simplefilter("ignore")  # Pillow's: odd files, and large ones below the size that it refuses
         formats = ["JPEG", "PNG", *sorted(Image.OPEN.keys() - {"JPEG", "PNG", "EPS"})]  # tried in this order
         decode = partial(_decoded, str(folder), formats, pixels.shape[1:], RESIZE[resize])
-        blocks = (pool.map(decode, files[start : start + BLOCK]) for start in range(0, len(files), BLOCK))
-        pictures = (picture for block in blocks for picture in block)
+        chunks = [map(decode, files[start : start + CHUNK]) for start in range(0, len(files), CHUNK)]
+        blocks = (pool.map(list, chunks[start : start + BLOCK]) for start in range(0, len(chunks), BLOCK))
+        pictures = (picture for block in blocks for chunk in block for picture in chunk)
         train, test = _fill(pixels, files, pictures, test_share, remarks)
     names = sorted({_class(file) for file in train})  # each class has its first picture there
     if alone := set(names) - {"", *map(_class, test)}:
@@ -145,8 +147,7 @@ def _empty(shape: tuple[int, ...], memory_limit: float) -> np.ndarray:
     """uint8 of that shape: in memory, or beyond `memory_limit` bytes in a file without a name."""
     if math.prod(shape) <= memory_limit:
         return np.empty(shape, np.uint8)
-    folder = data_folder()  # not the folder for temporary files, which may lie in memory
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder := data_folder()).mkdir(parents=True, exist_ok=True)  # not the temporary one, which may lie in memory
     needed, free = math.prod(shape) / 1e9, shutil.disk_usage(folder).free / 1e9
     # A full disk ends a program that writes to a mapped file, without an error that Python could show.
     room = f"expected {needed:.1f} GB free in {folder}, found {free:.1f}; set VAE_DATA_DIR to a folder on another disk"
@@ -193,8 +194,7 @@ def _fill(
 ) -> tuple[list[str], list[str]]:
     """Puts pictures for training into `pixels` from the front and those for testing from the back, so that each side
     is one piece whatever fails. Returns the files of both."""
-    seen, tested, hashes = Counter(), Counter(), {}
-    train, test = [], []
+    train, test, hashes, seen, tested = [], [], {}, Counter(), Counter()
     for file, picture in zip(files, pictures, strict=True):
         if isinstance(picture, str):
             remarks[picture].append(file)
