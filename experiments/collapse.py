@@ -48,7 +48,7 @@ def warm_up(model: vh.VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
 
 
 def free_bits(model: vh.VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
-    """The KL of a dimension, on average over the minibatch, costs nothing below `FREE` (Kingma et al. 2016, C.8)."""
+    """The KL of a dimension, on average over the minibatch, costs nothing below `FREE` (Kingma et al. 2016)."""
     log_likelihood, kl = terms(model, x)
     return log_likelihood - tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), FREE))
 

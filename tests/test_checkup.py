@@ -18,7 +18,8 @@ import faults
 
 from vae_helpers.checkup import _FINDINGS
 
-pytestmark = pytest.mark.slow  # two dozen models are trained
+# Two dozen models are trained, some of them for several tests: once, in one process.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("checkup")]
 
 
 EPOCHS = dict.fromkeys(

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 sys.path.append(str(ROOT / "experiments"))  # a folder of scripts, not a package
+import collapse  # noqa: E402
 import estimators  # noqa: E402
 import faults  # noqa: E402
 import gradients  # noqa: E402
@@ -28,7 +29,7 @@ import seen_and_new  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("without_xla")
 
-OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-", "own-", "seen-")
+OTHER_RESULTS = ("estimators-", "gradients-", "seconds_per_epoch", "fault-", "healthy-", "own-", "seen-", "collapse-")
 RESULTS = sorted(path for path in run.RESULTS.glob("*.json") if not path.stem.startswith(OTHER_RESULTS))
 each_result = pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 
@@ -90,6 +91,59 @@ def test_stored_exhibit_is_whole_and_says_where_it_comes_from(path):
 def test_every_exhibit_is_stored_with_the_model_that_it_is_held_against():
     for name, exhibit in faults.EXHIBITS.items():
         assert len(vh.stored(f"fault-{name}")) == len(vh.stored(f"fault-{exhibit.against}")) == len(run.SEEDS)
+
+
+@pytest.mark.parametrize("name", collapse.REMEDIES)
+def test_stored_remedy_is_whole_and_says_where_it_comes_from(name):
+    results = vh.stored(f"collapse-{name}")
+    assert [(result["training"], result["seed"]) for result in results] == [(name, seed) for seed in run.SEEDS]
+    for result in results:
+        assert result["provenance"]["uncommitted_changes"] is False
+        assert len(result["test_elbo_by_epoch"]) == len(result["test_kl_by_epoch"]) == collapse.EPOCHS
+        assert min(result["test_kl_by_epoch"]) >= 0 and result["active_units"] <= collapse.LATENTS
+
+
+def test_a_remedy_changes_one_thing():
+    def layers_of(name):
+        model = collapse.REMEDIES[name].build(0)
+        found = [
+            [layer for layer in network.layers if layer.count_params()] for network in (model.encoder, model.decoder)
+        ]
+        return (
+            model,
+            [len(layers) - 1 for layers in found],
+            {layer.activation.__name__ for part in found for layer in part},
+        )
+
+    for name, counts in {"one": [1, 1], "six": [6, 6], "deep_encoder": [6, 1], "deep_decoder": [1, 6]}.items():
+        assert layers_of(name)[1:] == (counts, {"tanh", "linear"})
+    assert layers_of("relu")[1:] == ([6, 6], {"relu", "linear"})
+    plain, skip = (layers_of(name)[0] for name in ("six", "skip"))
+    for left, right in zip(plain.get_weights(), skip.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)  # the same seed, the same weights; another path
+    z = np.full((1, collapse.LATENTS), 0.5, np.float32)
+    assert np.abs(skip.decoder(z) - plain.decoder(z)).max() > 0.1
+
+
+def test_the_objectives_against_collapse(small_vae, grey_images, posterior_off_the_prior):
+    """With the same noise: without its KL, with all of it, and with what is free of it."""
+    model = posterior_off_the_prior(small_vae())
+    model.compile("sgd", objective=collapse.bound)
+
+    def value(objective):
+        with model.using(keras.random.SeedGenerator(0)):
+            return objective(model, grey_images).numpy()
+
+    with model.using(keras.random.SeedGenerator(0)):
+        log_likelihood, kl = (part.numpy() for part in collapse.terms(model, grey_images))
+    np.testing.assert_allclose(kl.mean(axis=0), vh.kl_per_dimension(model, grey_images), rtol=1e-5)
+    np.testing.assert_allclose(value(collapse.bound), log_likelihood - kl.sum(axis=1), rtol=1e-5)
+    assert value(collapse.bound).mean() == pytest.approx(vh.elbo(model, grey_images, samples=50), rel=0.05)
+    np.testing.assert_allclose(value(collapse.warm_up), log_likelihood, rtol=1e-5)
+    model.optimizer.iterations.assign(collapse.WARM_UP // 4)
+    np.testing.assert_allclose(value(collapse.warm_up), log_likelihood - kl.sum(axis=1) / 4, rtol=1e-5)
+    charged = np.maximum(kl.mean(axis=0), collapse.FREE).sum()
+    np.testing.assert_allclose(value(collapse.free_bits), log_likelihood - charged, rtol=1e-5)
 
 
 def test_every_system_runs_on_every_version_of_the_data():
