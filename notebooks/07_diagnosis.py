@@ -1158,9 +1158,9 @@ vh.check(
 )
 
 # %% [markdown]
-# Above samples of the honest model, below with the averaged KL. Importance samples err low, and for narrow clouds more: with ten times as many the cost is about a nat smaller. The costs with $J = 20$ above come from 500 draws, and err in the same way.
+# Above the honest model, below the averaged KL. Importance samples err low, for narrow clouds more: ten times as many make the cost about a nat smaller. The costs with $J = 20$ come from 500 draws and err so, too.
 #
-# And the exhibits of the first figure: nats of $\log p_\theta(x)$, mean over the first 1,000 test images; three trainings each, and ± is over these. *It prints* is the mistaken program's own loss on test images.
+# The exhibits of the first figure: nats of $\log p_\theta(x)$ on the first 1,000 test images; ± is over three trainings. *It prints* is the mistaken program's own loss on test images.
 
 
 # %% tags=["plumbing", "exact"]
