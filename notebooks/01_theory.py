@@ -999,7 +999,7 @@ plt.show()
 # %% [markdown]
 # Square boxes are computed, round ones drawn at random. A gradient flows backwards through computation only. After the trick nothing random stands between $\phi$ and $f$: the noise comes in from the side.
 #
-# Which distributions have such a $g$? The paper lists three families. For the gamma, the beta and the Dirichlet no formula is known, and still a gradient. A **discrete** sample jumps, so no gradient flows through it. [The page on families of noise](13_families_of_noise.ipynb) shows them all.
+# Which distributions have such a $g$? The paper lists three families. For the gamma, the beta and the Dirichlet $g$ has no closed formula, and yet its gradient can be computed. A **discrete** sample jumps, so no gradient flows through it. [The page on families of noise](13_families_of_noise.ipynb) shows them all.
 
 # %% [markdown]
 # ## 1.5 Two estimators, the minibatch, and one sample

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 2. A first variational autoencoder in code
 #
-# **A model that knows only the average digit scores −206 nats an image. Two numbers for each image lift that to −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The pictures stay blurred, and the blur has a reason.
+# **A model that knows only the average digit gives a test image a log-likelihood of −206 nats. Two numbers for each image lift that to at least −146.** Fair coins in place of pixels score −543. Even a perfect copy would score −46, because grey pixels are read as coins. The pictures stay blurred, and the blur has a reason.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -77,7 +77,7 @@ plt.show()
 #
 # - write the two networks of a VAE and say what each of their outputs means;
 # - turn the evidence lower bound into a dozen lines of TensorFlow, in nats;
-# - train with a gradient tape, then with `model.fit`, and prove that they agree;
+# - train with a gradient tape, then with `model.fit`, and check that they agree;
 # - read the curves of a VAE, and hold them against two numbers;
 # - look into a two-dimensional latent space: reconstructions, samples, the scatter and the plane;
 # - name three common slips and what each costs;
@@ -99,7 +99,7 @@ vh.plot_images(images.train[:16])
 plt.show()
 
 # %% [markdown]
-# A network wants small numbers, so divide by 255. The result lies between 0 and 1. This chapter reads it as a *probability*: a pixel of 0.8 stands for "white in eight of ten cases". Most tutorials do, and so does the published write-up that this chapter follows (system S0 in the [introduction](../book/intro.md)). It has a price, which section 2.8 measures. With `"none"` the helper `binarize` only divides.
+# A network wants small numbers, so divide by 255. The result lies between 0 and 1. This chapter reads it as a *probability*: a pixel of 0.8 stands for "white in eight of ten cases". Most tutorials do, and so does the published write-up that this chapter follows (system S0 in the [introduction](../book/intro.md)). It has a price, which section 2.8 measures. Despite its name, `binarize(…, "none")` only divides.
 
 # %%
 x_test = vh.binarize(images.test, "none")
@@ -270,7 +270,7 @@ vh.check(
 )
 
 # %% [markdown]
-# **The log-likelihood of an image** adds up the pixels, each a coin with its own probability. A pixel $x$ with probability $p$ contributes $x \log p + (1 - x)\log(1 - p)$. Put in $p = 1/(1 + e^{-\ell})$, and the sum becomes
+# **The log-likelihood of an image** adds up the pixels, each a coin with its own probability. A pixel $x$ with probability $p$ contributes $x \log p + (1 - x)\log(1 - p)$. With $p = 1/(1 + e^{-\ell})$ you have $\log p = \ell - \log(1 + e^\ell)$ and $\log(1 - p) = -\log(1 + e^\ell)$, and the sum becomes
 #
 # $$\log p_\theta(x \mid z) = \sum_{\text{pixels}} \left[x\,\ell - \log\!\left(1 + e^{\ell}\right)\right]. \tag{2.4}$$
 #
@@ -477,7 +477,7 @@ plt.show()
 #
 # ## 2.7 The same, as a Keras model
 #
-# `vh.VAE` wraps any two Keras networks that fit together. Its training step is the one you have just written. In exchange you get `fit`, `evaluate`, callbacks, saving and loading. The bound is passed as `objective`: `vh.sgvb_b` is (2.2) with the KL term in closed form, the estimator SGVB-B of chapter 1.
+# `vh.VAE` wraps any two Keras networks that fit together. Its training step is the one you have just written. With it come `fit`, `evaluate`, callbacks, saving and loading. The bound is passed as `objective`: `vh.sgvb_b` is (2.2) with the KL term in closed form, the estimator SGVB-B of chapter 1.
 #
 # Is it really the same? Start from the copied networks, the same order of images and the same noise, let a callback (`StepLosses`, folded) record the loss of every step, and compare. `jit_compile=False` switches off the compiler XLA, which would draw other noise from the same seed.
 
@@ -590,8 +590,8 @@ plt.show()
 # %% [markdown]
 # Three things to notice.
 #
-# - **The model pays for what it gains.** It buys better reconstructions with a longer code, so the KL term rises. A falling KL term would be no success by itself.
-# - **The code is short.** A nat is 1.44 bits, so the 6.4 nats of the KL term are about nine bits: nine answers of yes or no. The two latent numbers say at most as much about an image, on average, as a choice among $e^{\mathrm{KL}}$ equally likely places ([the page on the aggregate posterior](15_aggregate_posterior.ipynb) shows why "at most").
+# - **The model pays for what it gains.** It buys better reconstructions with a longer code, so after the first epochs the KL term rises. A falling KL term would be no success by itself.
+# - **The code is short.** A nat is 1.44 bits, so the 6.4 nats of the KL term are about nine bits: nine answers of yes or no. On average the two latent numbers say at most as much about an image as a choice among $e^{\mathrm{KL}}$ equally likely places ([the page on the aggregate posterior](15_aggregate_posterior.ipynb) shows why "at most").
 # - **The curves part.** Training keeps improving while test images gain less and less: with a million weights the model starts to know its training images. In the first ten epochs or so it is the other way round, because a training figure is averaged *during* the epoch and a test figure is taken *after* it.
 #
 # ## 2.8 What it has learnt
@@ -638,7 +638,7 @@ vh.plot_latent_plane(model, n=20)
 plt.show()
 
 # %% [markdown]
-# No region is empty and nothing jumps. That nothing jumps is no merit of the KL term: the decoder is a continuous function, as in a plain autoencoder. What the KL term brings is that you know where to look: it draws the clouds to the prior, and the grid covers the prior. On the [first page](../book/intro.md) you can drag a point through such a plane.
+# Nothing jumps. That is no merit of the KL term: the decoder is a continuous function, as in a plain autoencoder. What the KL term brings is that you know where to look: it draws the clouds to the prior, of which the grid covers four fifths. On the [first page](../book/intro.md) you can drag a point through such a plane.
 #
 # Both dimensions are in use: `vh.active_units` counts those whose mean changes with the image. Each has a KL term of its own.
 
@@ -716,7 +716,7 @@ for run in stored:
     )
 
 # %% [markdown]
-# The difference between $\log p_\theta(x)$ and the ELBO is the KL divergence from the encoder's Gaussian to the true posterior ([chapter 1](01_theory.ipynb)). Two things can open it: no Gaussian with uncorrelated coordinates is the true posterior, and one encoder has to serve all images. In chapter 3's network nearly all of it is the second.
+# The difference between $\log p_\theta(x)$ and the ELBO is the KL divergence from the encoder's Gaussian to the true posterior ([chapter 1](01_theory.ipynb)). Two things can open it: the true posterior is no Gaussian with uncorrelated coordinates, and one encoder, for all images, misses the best Gaussian of each. In chapter 3's network nearly all of it is the second.
 #
 # **The ceiling is not zero.** Grey levels are not coin flips. Even a decoder that names each pixel's grey level exactly scores $x \log x + (1 - x)\log(1 - x)$, which is below zero for every grey pixel. That is the price announced in section 2.1: part of the loss is a constant that no model can remove. So all figures here speak of coins, not of grey levels; [the page on grey levels](17_grey_levels.ipynb) has a likelihood made for them.
 
@@ -738,7 +738,7 @@ vh.check(
 # %% [markdown]
 # ## 2.9 Three slips, and what they cost
 #
-# These stand in widely read tutorials. Each is one line. Measure before you worry: not every slip matters.
+# Such lines stand in published code ([chapter 7](07_diagnosis.ipynb) says where). Each is one line. Measure before you worry: not every slip matters.
 #
 # **A mean over the pixels.** Keras's binary cross-entropy averages over the last axis. On flattened images that divides the reconstruction term by 784, while the KL term keeps its full weight. The code is now 784 times too expensive, and the cheapest thing to do is to send nothing.
 
@@ -810,7 +810,7 @@ vh.check("the error is below 0.3 nats", abs(bias), 0.3, relation="<")
 #
 # ## 2.10 Why are the pictures blurred?
 #
-# All pictures of this chapter are softer than the data. You can compute why: **the best picture at a point of the latent space is an average of real images, and averages are soft.**
+# All decoded pictures of this chapter are softer than the data. You can compute why: **the best picture at a point of the latent space is an average of real images, and averages are soft.**
 #
 # Clouds overlap. Look at one point $z$, the mean of the first test image, the seven of section 2.5. Take the 120 training images whose clouds cover it most densely; every fourth cloud is drawn, one $\sigma$ to each side. The decoder sees only $z$, and has to serve them all.
 
@@ -853,7 +853,7 @@ plt.show()
 #
 # $$\int \sum_i q_\phi(z \mid x^{(i)}) \log p_\theta(x^{(i)} \mid z)\, dz.$$
 #
-# So at each $z$ stands a sum over the images, each weighted by the density of its cloud there. Write $x_d^{(i)}$ for pixel $d$ of image $i$ and $\ell_d(z)$ for its logit. By (2.4) this pixel adds
+# So at each $z$ stands a sum over the images, each weighted by the density of its cloud there. Write $x_d^{(i)}$ for pixel $d$ of image $i$ and $\ell_d(z)$ for the decoder's logit of that pixel. By (2.4) this pixel adds
 #
 # $$\sum_i q_\phi(z \mid x^{(i)}) \left[x_d^{(i)} \ell_d(z) - \log(1 + e^{\ell_d(z)})\right].$$
 #
@@ -960,9 +960,9 @@ axis.legend(ncols=3, fontsize=11, **above)
 plt.show()
 
 # %% [markdown]
-# What the Gaussian does change is the balance: $s$ sets how many nats a wrong grey level costs. A small $s$ makes it worth a larger KL term to keep images apart, and the pictures become sharper.
+# What the Gaussian does change is the balance: $s$ sets how many nats a wrong grey level costs. A small $s$ makes errors dear, so that keeping images apart pays, at a larger KL term.
 #
-# Why are the pictures of a **generative adversarial network** (GAN) sharper? This page trains none, so take it as background. A VAE pays without limit for a training image that it calls impossible. What a GAN pays for images that it never produces has a limit, so it can leave some out in place of averaging.
+# Why are the pictures of a **generative adversarial network** (GAN) sharper? This page trains none, so take it as background. A VAE pays without limit for a training image that it calls impossible. A GAN's loss stays finite for images that it never draws, so it can leave some out in place of averaging.
 #
 # ## What we measured
 #

@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 4. SGVB‑A or SGVB‑B?
 #
-# **Train with B and one draw; report the bound with A. The choice is worth less than a nat: training with B instead of A changed the test ELBO by 0.2 ± 0.4 nats over five seeds.** Before training the encoder's gradient scatters far more with A: over the draws, in four networks, 8 to 37 times the variance of B's. After one epoch it is about 12 per cent more at most. A third estimator, the *path* (section 4.1), is then the quietest.
+# **Train with B, or with the path, and one draw; report the bound with A. The choice is worth less than a nat: between training with B and with A no difference in the test ELBO is seen, 0.2 ± 0.4 nats over five seeds.** Before training A's gradient for the encoder has 8 to 37 times the variance of B's, over the draws, in four networks. After one epoch it is about 12 per cent more at most. The *path* (section 4.1) is then the quietest.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -103,7 +103,7 @@ plt.show()
 # - compare estimators in training: same weights, same images, same noise, several seeds, an interval;
 # - decide what to use.
 #
-# **What it needs.** The part of [chapter 1](01_theory.ipynb) where the gradients and A and B come from, and the first half of [chapter 2](02_mlp_vae.ipynb). Plan 40 minutes; the page runs in about a minute on two CPU cores, within 2 GiB of memory. Long runs come from `experiments/`; the page measures a point of each again. Numbers after ± are 95% intervals, over seeds or images.
+# **What it needs.** The part of [chapter 1](01_theory.ipynb) where the gradients and A and B come from, and the first half of [chapter 2](02_mlp_vae.ipynb). Plan an hour, without the exercises; the page runs in about a minute on two CPU cores, within 2 GiB of memory. Long runs come from `experiments/`; the page measures some of their points again. Numbers after ± are 95% intervals, over seeds or images.
 #
 # ## 4.1 The question
 #
@@ -203,7 +203,7 @@ axes[0].set_ylabel("noise of A, nats")
 plt.show()
 
 # %% [markdown]
-# Where the decoder ignores $z$ (left), B has no noise at all. Where $q$ is the exact posterior (right), A has none: $f$ and $\Delta$ cancel in every draw. A network in training lies between the two.
+# Where the decoder ignores $z$ (left), B has no noise at all. Where $q$ is the exact posterior (right), A has none: $f$ and $\Delta$ cancel in every draw. A network in training can lie between the two, or beyond.
 #
 # ## 4.2 The value: a theorem for every decoder
 #
@@ -235,7 +235,7 @@ plt.show()
 # \end{aligned} \tag{4.2}
 # $$
 #
-# Remember $h_j$, it returns below. It is the mean curvature of $f$ along $z_j$, negative at a peak: for a smooth $f$ Stein's lemma makes it $\mathbb{E}[\partial_j^2 f]$, and the kinks of ReLU bend $f$ too. The same two averages stand in the gradient of the bound, by (1.14) of chapter 1:
+# Remember $h_j$, it returns below. It is the mean curvature of $f$ along $z_j$, negative at a peak: for a smooth $f$ Stein's lemma makes it $\mathbb{E}[\partial_j^2 f]$; ReLU's kinks count too. The same two averages stand in the gradient of the bound, by (1.14) of chapter 1:
 #
 # $$
 # \begin{aligned}
@@ -312,7 +312,7 @@ def own_gaussians(mean, scale, steps=600, draws=32):
 
 
 # %% [markdown]
-# Draw 2,000 $z$ for each of 50 test images, and take the variances over the draws. For comparison, give each image a Gaussian *of its own*: begin at the encoder's $\mu$ and $\sigma$, and follow the gradient of the bound until it ends. That $q$ is stationary.
+# Draw 2,000 $z$ for each of 50 test images, and take the variances over the draws. For comparison, give each image a Gaussian *of its own*: begin at the encoder's $\mu$ and $\sigma$, and follow the gradient of the bound for 600 steps of Adam. That $q$ is nearly stationary.
 
 
 # %%
@@ -399,7 +399,7 @@ heads = ["q from", "Var A", "Var B", "Var B − Var A", "Var Δ, (4.1)"]
 vh.table(heads, rows, digits=1)
 
 # %% [markdown]
-# At the start, before training, B has the quieter value: the decoder hardly listens to $z$. Afterwards A has it. With the image's own Gaussian the gain is what (4.4) says, and most of the noise: after ten epochs A has 4.5 nats² and B 12.7. With the encoder's $q$ A saves about as much, 8 nats², but of 27.
+# At the start, before training, B has the quieter value: $f$ and $\Delta$ do not cancel yet. Afterwards A has it. With the image's own Gaussian the gain is what (4.4) says, and most of the noise: after ten epochs A has 4.5 nats² and B 12.7. With the encoder's $q$ A saves 8 of 27 nats².
 #
 # But an optimiser never sees the value. It sees gradients.
 #
@@ -490,7 +490,7 @@ plt.show()
 # | A | $1$ | $R_j + 1/\sigma_j^2$ |
 # | B | $0$ | $R_j + (1/\sigma_j - \sigma_j)^2$ |
 #
-# $R_j$ is common to all three; what is added depends on $\sigma_j$ alone. Where $\mu_j$ is stationary too, it says how badly $q$ fits:
+# $R_j$ is common to all three; what is added depends on $\sigma_j$ alone. Where $\mu_j$ is stationary too, $R_j$ says how badly $q$ fits:
 #
 # $$
 # \begin{aligned}
@@ -676,9 +676,9 @@ vh.check("and path / B is about a half", of_path, 0.5, atol=0.15)
 # - **Later** the choice between A and B moves the total by a few per cent. The path halves the coloured part, and takes a third off the total.
 # - **The decoder** does not care: with the same $\varepsilon$ its gradient is the same, number for number.
 #
-# A fourth estimator, the naive score function of chapter 1, scatters thousands of times as much as B and more.
+# A fourth estimator, the naive score function of chapter 1, scatters far more than these three.
 #
-# On the book's web page you can throw all four, on the model of chapter 1 whose code is one number. Begin with "close": near the posterior the path is the quietest. Then try "far off".
+# On the book's web page you can throw all four, on the model of chapter 1 with one latent dimension. Begin with "close": near the posterior the path is the quietest. Then try "far off".
 #
 # <div class="throw-dice"><em>(Here the four estimates can be thrown like dice, where the page may run JavaScript. The bars above show three of them.)</em></div>
 #
@@ -881,9 +881,9 @@ for one, other in PAIRS:
     )
 
 # %% [markdown]
-# A and B cannot be told apart in either. In the dense network the path ends about half a nat ahead. In S1 it does not: two of its five runs fell behind, and nobody can say from five seeds whether that is more than chance.
+# A and B cannot be told apart in either. In the dense network the path ends about half a nat ahead of A. In S1 it does not: two of its five runs fell behind, and nobody can say from five seeds whether that is more than chance.
 #
-# And the clock? Timed once, an epoch with B took a tenth less than with A or the path. So in the time of five epochs B trains half an epoch more, worth the path's lead or more. Either will do.
+# And the clock? Timed once, an epoch with B took a tenth less than with A or the path. So in the time of five epochs B trains half an epoch more, worth about the path's lead. Either will do.
 #
 # > **Note.** Three comparisons are made on each network. With intervals widened for that, path − A in the dense network still excludes zero and path − B does not. Levels, widened intervals and what pairing brings are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
@@ -945,11 +945,11 @@ plt.show()
 # **Train with B or with the path, and one draw; report the bound with A.**
 #
 # - **For the number that you report**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 31 per cent in four trained networks (section 4.5). If TFP's notebook means the value, it is right.
-# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3), and in all four networks. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
-# - **How much?** A's gradient begins at 8 to 37 times B's variance and is soon within 12 per cent (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
+# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3); in the four networks by 3 per cent at most. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
+# - **How much?** A's gradient begins at 8 to 37 times B's variance, and after one epoch is within 12 per cent (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
 # - **Quieter than both**, after the first epoch, is the path: 0.2 to 0.5 of B's variance in the encoder (section 4.5). It ended half a nat ahead of A in one training, and not in the other (section 4.6).
 # - **More draws, or a tighter bound**, did not pay for their seconds in a short training (section 4.7).
-# - **Not measured**: A, B and the path over more than ten epochs, a step size of Adam for each, a change of estimator within a run.
+# - **Not measured**: the bound that A, B and the path end with after more than ten epochs, Adam's step size tuned for each, a change of estimator within a run.
 #
 # ## What we measured
 #
