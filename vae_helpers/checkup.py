@@ -31,7 +31,7 @@ class Finding(NamedTuple):
         level: `"ok"`, `"note"` (worth knowing, or it cannot be told) or `"fault"`.
         measured: the value in words.
         expected: the threshold in words.
-        why: the threshold lies there.
+        why: the reason for the threshold.
         advice: what it means and what to do; empty where it cannot be told.
         section: where the book explains it.
     """

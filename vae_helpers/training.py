@@ -72,7 +72,7 @@ class ObjectiveTrainer(keras.Model):
 
     @contextlib.contextmanager
     def using(self, seeds: keras.random.SeedGenerator | None = None, training: bool | None = None, labels=None):
-        """For `with model.using(seeds) as terms:`, a block with noise of its own. What is `None` stays as around it.
+        """For `with model.using(seeds) as terms:`, a block with noise of its own. `None`: as it was.
 
         Args:
             seeds: where the noise comes from; outside all blocks, from the model.
