@@ -162,7 +162,8 @@ class CoursePlan(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        for path in (ROOT / "course" / "plan.yml", *(ROOT / "course").glob("sessions/*.md")):
+        read = [*(ROOT / "course").glob("sessions/*.md"), *(ROOT / "course").glob("quizzes/*.yml")]
+        for path in (ROOT / "course" / "plan.yml", *read, *(ROOT / "notebooks").glob("[0-9]*.py")):
             self.env.note_dependency(str(path))
         page, sessions = Page(), plan()
         if self.arguments[0] == "overview":
