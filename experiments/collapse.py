@@ -36,6 +36,7 @@ def terms(model: vh.VAE, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def bound(model: vh.VAE, x: tf.Tensor, samples: int = 1) -> tf.Tensor:
+    """`vh.sgvb_b`, written out as the two below are: with the same seed all three draw the same noise."""
     log_likelihood, kl = terms(model, x)
     return log_likelihood - tf.reduce_sum(kl, axis=1)
 
@@ -121,9 +122,10 @@ def train(training: Training, seed: int, images: vh.ImageData, epochs: int = EPO
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(REMEDIES)}; default: all")
+    names = parser.parse_args().names or REMEDIES
     images = vh.load_mnist()
     for seed in SEEDS:
-        for name in parser.parse_args().names or REMEDIES:
+        for name in names:
             path = RESULTS / f"collapse-{name}-seed{seed}.json"
             if path.exists():
                 continue

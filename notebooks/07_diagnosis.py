@@ -723,6 +723,15 @@ honest_bound = [
 ]
 vh.check("what they report, nats", claimed, 149, atol=1)
 vh.check("what it is", honest_bound, [293, 301], atol=1)
+each = [
+    -run["elbo"] for n in ("small_noise", "no_noise") for run in RUNS[n]
+]
+vh.check(
+    "of six trainings, least and most",
+    [min(each), max(each)],
+    [283, 309],
+    atol=1,
+)
 
 # %% [markdown]
 # ### Evaluated at the mean
@@ -1057,7 +1066,7 @@ others = ("one", "skip_decoder", "relu", "small_step")
 gains = [np.mean(ends(name) - ends("six")) for name in others]
 vh.check("gains on six layers", gains, [69, 69, 46, -7], atol=1)
 early = [max(run["test_kl_by_epoch"][:2]) for run in DEEP["warm_up"]]
-vh.check("warm-up: most KL early", np.sort(early), [12, 21, 34], atol=1)
+vh.check("warm-up: most KL early", np.sort(early), [12, 21, 34.5], atol=0.5)
 used = {
     name: [run["active_units"] for run in DEEP[name]]
     for name in ("warm_up", "six", "relu")
@@ -1078,13 +1087,13 @@ vh.check(
 #
 # **What is advised most did worse than nothing, five times out of six.**
 #
-# - **A KL warm-up** ([Bowman et al. 2016](../book/bibliography.md)) lets the weight of the KL rise from 0 to 1, here in five epochs. Within two epochs the codes carry 12 to 34 nats; as the weight rises they lose them all, three times out of three.
+# - **A KL warm-up** ([Bowman et al. 2016](../book/bibliography.md)) lets the weight of the KL rise from 0 to 1, here in five epochs. Within two epochs the codes carry 12 to 35 nats; as the weight rises they lose them all, three times out of three.
 # - **Free bits** ([Kingma et al. 2016](../book/bibliography.md)): the first quarter of a nat of each dimension costs nothing. Once in three it helped; twice the model ended below the average image. (Here 5 nats are free, so a KL of 4.6 is no sign of use.)
 #
 # A tenth of the step lost seven nats. ReLU in place of tanh gained some 46, and left most of the twenty latent numbers unused. Waiting helps little: the plain six found one latent number in twenty epochs.
 #
 # > **Note.** This is one way to a collapse, on one data set, with three trainings each. Why six layers of tanh learn $z$ so late is not measured here. Warm-up was made for another one: a decoder that sees the words written so far, and so needs no $z$ at all. And a Gaussian decoder whose fixed $\sigma$ is wide makes $z$ not worth its price ([section 1.7](01_theory.ipynb)): there the collapse is what the bound asks for.
-#
+
 # %% [markdown]
 # ## 7.10 What the five write-ups got wrong
 #

@@ -67,15 +67,13 @@ def kl_over_images(model, x):
     return tf.reduce_mean(tf.reduce_sum(each, axis=0))
 
 
-def a_loss(
-    weight=1.0, term=kl, pixels=log_loss, scale=1.0, spread=lambda sigma: sigma, over=tf.reduce_mean, noise=None
-):
+def a_loss(weight=1.0, term=kl, pixels=log_loss, scale=1.0, spread=lambda sigma: sigma, over=tf.reduce_mean):
     """A loss as people write it."""
 
     def loss(model, x):
         q = model.posterior(x)
         mean, sigma = q.mean(), q.stddev()
-        epsilon = tf.random.normal(tf.shape(mean)) if noise is None else noise
+        epsilon = tf.random.normal(tf.shape(mean))
         return over(scale * pixels(model, x, mean + spread(sigma) * epsilon) + weight * term(mean, sigma))
 
     return loss
