@@ -50,14 +50,14 @@ class Network:
     stages: dict[str, int]  # epochs trained
     images: int  # in a measured minibatch
     tighter: bool = False  # whether the importance-weighted bounds are measured too
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 DENSE = Network(mlp(hidden=(512, 256)), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 30}, images=100)
 CONVOLUTIONAL = Network(conv(), adam(1e-3), 100, {"start": 0, "middle": 1, "end": 10}, images=20)
 NETWORKS = {
     "mlp-j2": DENSE,
-    "mlp-j20": dataclasses.replace(DENSE, build=mlp(hidden=(512, 256), latent_dim=20), tighter=True, seeds=(0, 1)),
+    "mlp-j20": dataclasses.replace(DENSE, build=mlp(hidden=(512, 256), latent_dim=20), tighter=True),
     "conv-j2": CONVOLUTIONAL,
     "conv-j20": dataclasses.replace(CONVOLUTIONAL, build=conv(latent_dim=20)),
 }
