@@ -22,8 +22,10 @@ from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
-# The browser of the system, which the tests and the benchmark of the pages use too; None where there is none.
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# The browser of the system, which the tests and the benchmark of the pages use too; None where there is none. First the
+# one without windows, which opens pages in three quarters of the time.
+BROWSERS = "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 # Pages that a hand-out leaves out.
 WITH_ANSWERS = tuple(
     f"book/{name}" for name in ("quizzes", "touch_digit", "touch_q", "touch_dice", "teaching", "course")
