@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 6. Case studies: two published VAEs, mended
 #
-# **A ReLU on both outputs of the encoder cost 34 nats in one training. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser was 21 nats behind after its first epoch.** Two heads cost nothing. You find each price by changing one thing at a time.
+# **A ReLU on both outputs of the encoder cost 34 nats in one training. A loss printed as 0.19 is an ELBO of some −149 nats, and on that scale one optimiser was 21 nats behind itself after its first epoch.** Two heads cost nothing.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -201,9 +201,9 @@ bar = COSTS["ReLU on heads"]
 vh.check("the bar of the first picture", cost_of_relu, bar, atol=8)
 
 # %% [markdown]
-# `activation="relu"` in the heads undoes most of what eight epochs taught (which head is to blame, this run cannot tell): the average digit alone scores −206 ([chapter 2](02_mlp_vae.ipynb)). The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Why?
+# `activation="relu"` in the heads undoes most of what eight epochs taught (which head is to blame, this run cannot tell): the average digit alone scores −206 ([chapter 2](02_mlp_vae.ipynb)). The sums of the two KL terms hardly differ, 5.0 and 4.5 nats; what is lost is reconstruction. So the ReLU heads pay almost as much for their code, and get less for it. Two reasons follow, a dead mean and wide clouds; how many of the 34 nats are each one's was not measured.
 #
-# **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. One of the two ReLU means is stuck at zero for nearly every image of this run; the lower panel shows the other, a row for each digit.
+# **Where the clouds lie.** Here are the means of both encoders for the test images, coloured by digit. One of the two ReLU means is stuck at zero for nine in ten images of this run or more; the lower panel shows the other, a row for each digit.
 
 # %% tags=["check"]
 alive = int(mu.max(axis=0).argmax())  # the number whose mean is not stuck
@@ -265,7 +265,7 @@ plt.show()
 #
 # $$\operatorname{KL}_j = \tfrac{1}{2}\left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right) \ge \tfrac{1}{2}\mu_j^2. \tag{6.1}$$
 #
-# At $\sigma = 1$ each cloud is as wide as the whole prior. Two images can be told apart by large differences of $\mu$, whose price grows with the *square*, or by making a cloud wider still. A linear head has a cheaper way: it makes the clouds small. Halving $\sigma$ makes room for twice as many clouds on a line, and raises the KL term by less than $\log 2 = 0.69$ nats. Check this on the trained clouds.
+# At $\sigma = 1$ each cloud is as wide as the whole prior. Two images can be told apart by large differences of $\mu$, whose price grows with the *square*, or by making a cloud wider still. A linear head has a cheaper way: it makes the clouds small. Halving $\sigma$ makes room for twice as many clouds on a line, and raises the KL term by less than $\log 2 = 0.69$ nats. Look at the trained clouds.
 
 # %% tags=["check"]
 mu, sigma = mu.astype(np.float64), sigma.astype(np.float64)
@@ -307,7 +307,7 @@ vh.check(
 )
 
 # %% [markdown]
-# **A tempting conclusion.** A standard normal is positive half of the time, so where all means are positive there is $2^{-J}$ of the prior: one quarter here, one in a thousand for $J = 10$. So has the decoder never seen the other three quarters? It has. The clouds are wide, and a wide cloud around a positive mean spills over. Draw a $z$ from each test image's cloud and count, by the signs of $z_1$ and $z_2$.
+# **A tempting conclusion.** A standard normal is positive half of the time, so all $J$ coordinates of a draw are positive with probability $2^{-J}$: one quarter here, one in a thousand for $J = 10$. So has the decoder never seen the other three quarters? It has. One mean is stuck at 0, so half of its draws are negative; and a wide cloud around a positive mean spills over. Draw a $z$ from each test image's cloud and count, by the signs of $z_1$ and $z_2$.
 
 # %% tags=["plumbing", "nbval-ignore-output"]
 signs = {"+ +": (1, 1), "− +": (-1, 1), "+ −": (1, -1), "− −": (-1, -1)}
@@ -353,7 +353,7 @@ vh.plot_images(np.concatenate(rows))
 plt.show()
 
 # %% [markdown]
-# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clear 1. On this axis a draw from the prior lies above 3 once in 740 times; so the prior hardly ever asks this decoder for its ones.
+# First row: linear heads. Second row: ReLU heads, with the same eight draws of $z$: eight times almost the same thing. Third row: the decoder of the ReLU heads at $0, 1, \dots, 7$ on the axis that is in use: an oval, something like a nine, and at the far end a clear 1. On this axis a draw from the prior lies above 3 once in 740 times; so the prior hardly ever asks this decoder for what lies there.
 #
 # Put a number to this variety: the variance of each pixel over 2,000 decoded draws, summed over the pixels. Even linear heads reach less than a quarter of the test images', because decoded pictures are averages.
 
@@ -390,13 +390,13 @@ vh.check(
 )
 
 # %% [markdown]
-# The write-up also suggests a ReLU for the mean of a Gaussian decoder. That ReLU can die, too: a pixel whose value before it is negative for all images gets no gradient.
+# The write-up also suggests a ReLU for the mean of a Gaussian decoder. That ReLU can die, too: a pixel whose input to the ReLU is negative for all images gets no gradient.
 #
-# From here on, the version with linear heads is what this book calls S2.
+# From here on S2 is the version with linear heads, in this book as a whole.
 #
 # ## 6.3 Dropout left on
 #
-# The write-up draws its test pictures with dropout still switched on. In Keras, `predict` and `evaluate` switch it off, and so does everything in `vh`. To see what happens otherwise, turn it on by hand: inside `using(…, training=True)` the networks behave as in training. The first argument gives the noise of $z$; dropout brings its own.
+# The write-up draws its test pictures with dropout still switched on. In Keras, `predict` and `evaluate` switch it off, and so does every measurement in `vh`. To see what happens otherwise, turn it on by hand: inside `using(…, training=True)` the networks behave as in training. The first argument gives the noise of $z$; dropout brings its own.
 
 # %%
 s2 = two_headed["linear heads"]
@@ -431,7 +431,7 @@ vh.plot_images(np.concatenate([some[:8], *noisy]), columns=8)
 plt.show()
 
 # %% [markdown]
-# Above the originals, below them three times what comes back with dropout on. No two of the three agree, although nothing was drawn from the cloud: these are reconstructions at $z = \mu(x)$. Whoever judges a model by such a picture judges the noise as well.
+# Above the originals, below them three times what comes back with dropout on. The three do not agree (look at the seven and the two), although nothing was drawn from the cloud: these are reconstructions at $z = \mu(x)$. Whoever judges a model by such a picture judges the noise as well.
 #
 # The cost, some three nats, belongs to the measurement, not to the model: the weights are the same. It also explains a curve that surprises many. Training is measured with dropout on, test with dropout off, so the test curve can lie *above* the training curve. Here is a stored run of 50 epochs. In the first epochs the averaging that you met in section 2.7 adds to the distance.
 
@@ -507,7 +507,7 @@ rows = [
 vh.table(["layer", "outputs", "weights"], rows)
 
 # %% [markdown]
-# The write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right.
+# The write-up's text says that its encoder returns $\sigma$, while its code uses the number as $\log\sigma^2$. The code is right: what a linear layer puts out may be negative, and $\sigma$ may not.
 #
 # The write-up adds its loss to the finished model with `add_loss`. That worked in Keras 2. Keras 3 takes it inside a layer's `call` only, and refuses it on a finished model. A model with its own `train_step`, such as `vh.VAE`, needs no such thing.
 
@@ -520,7 +520,7 @@ else:
     raise AssertionError("this version of Keras takes a symbolic loss")
 
 # %% [markdown]
-# Train it for 50 epochs. To save time, `fit` runs 30 of the 600 steps of an epoch at once; in plain Keras you would give `compile` the number, `steps_per_execution=30`.
+# Train it for 50 epochs. To save time, `fit` runs 30 of the 600 steps of an epoch in one call, one after another; in plain Keras you would give `compile` the number, `steps_per_execution=30`.
 
 # %% tags=["nbval-ignore-output"]
 s3.compile(keras.optimizers.RMSprop(1e-3), objective=vh.sgvb_b)
@@ -635,7 +635,7 @@ axis.legend(fontsize=11, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# Entries that are exactly zero are left out. On the published scale nearly all gradients of this first step lie below $\sqrt{10^{-7}}$. RMSprop then no longer divides by their size; it divides by $\sqrt{10^{-7}}$, and so is close to plain gradient descent with a learning rate of $10^{-3}/\sqrt{10^{-7}} \approx 3.2$.
+# Entries that are exactly zero are left out. On the published scale nearly all gradients of this first step lie below $\sqrt{10^{-7}}$. RMSprop then no longer divides by their size; it divides by $\sqrt{10^{-7}}$, and so is close to plain gradient descent with a learning rate of $10^{-3}/\sqrt{10^{-7}} \approx 3.2$. For a loss in nats an image, 784 times as large, that is a rate of 0.004.
 #
 # What does that cost? Train one epoch. Within a seed all runs start from the same weights and see the same images and the same noise. The third row of the table divides ε along with the loss, by $784^2$, because ε stands beside a square. Adam has its ε outside the root, where it acts on gradients of $10^{-7}$ and below.
 
@@ -777,7 +777,7 @@ vh.check("that of log p(x) has not", -p_gain, p_width, relation=">")
 #
 # Between S0 and S2 the order after 50 epochs depends on what you ask. By the ELBO, dropout gains most of a nat, and the interval of that difference includes zero. By the exact $\log p_\theta(x)$ it *loses* more than one, and the interval just leaves zero out. With three seeds each that is a hint, and no proof.
 #
-# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$. Both stand for the same number, but 500 draws fall short of it by two to three nats. A ranking by 500 draws would have missed even the hint.
+# How could both be true? The ELBO scores the encoder and the decoder together, $\log p_\theta(x)$ the decoder alone. If the hint holds, the two networks fit each other better with dropout, and the decoder by itself is a little worse. And look at the two columns of $\log p(x)$. Both stand for the same number, but 500 draws fall short of it by some two to three nats. A ranking by 500 draws would have missed even the hint.
 #
 # ## What we measured
 #
@@ -817,7 +817,7 @@ vh.report_page(started)
 # <details>
 # <summary>Solution</summary>
 #
-# With $\sigma = 1$ the means are $\pm 4$, and the KL term is $\frac12 \cdot 16 = 8$ nats: (6.1) with equality. With $\sigma = \frac14$ they are $\pm 1$, and it is $\frac12(1 + \frac1{16} - 1 + 2\log 4) = 1.4175$ nats. A ReLU on $\mu$: with $\sigma = 1$ the means lie at 0 and 8, for 0 and 32 nats, 16 on average in place of 8. With $\sigma = \frac14$ they lie at 0 and 2, for 0.9175 and 2.9175 nats: 1.9175 on average, only half a nat more. In this example it is the ReLU on $\log\sigma^2$ that is expensive: 8 nats if it is the only one, 1.92 with the one on $\mu$ alone, 16 with both.
+# With $\sigma = 1$ the means are $\pm 4$, and the KL term is $\frac12 \cdot 16 = 8$ nats: (6.1) with equality. With $\sigma = \frac14$ they are $\pm 1$, and it is $\frac12(1 + \frac1{16} - 1 + 2\log 4) = 1.4175$ nats. A ReLU on $\mu$: with $\sigma = 1$ the means lie at 0 and 8, for 0 and 32 nats, 16 on average in place of 8. With $\sigma = \frac14$ they lie at 0 and 2, for 0.9175 and 2.9175 nats: 1.9175 on average, only half a nat more. In this example the ReLU on $\log\sigma^2$ is the expensive one, 8 nats if it is the only one; with the one on $\mu$ alone it is 1.92, with both 16.
 #
 # </details>
 
@@ -873,7 +873,7 @@ vh.check("S0 prints 0.19 as well", -s0_mean / 784, 0.19, atol=0.005)
 # </details>
 
 # %% [markdown] tags=["exercise"]
-# **4. Dropout by hand** (10 min, by code). Write dropout for a given mask of ones (stay) and zeros (go), as section 6.1 describes it. Why is the mean over random masks the input?
+# **4. Dropout by hand** (10 min, by code). Write dropout for a given mask of ones (stay) and zeros (go), as section 6.1 describes it. Why is the mean over random masks equal to the input?
 
 
 # %% tags=["exercise", "exact"]
@@ -918,7 +918,7 @@ vh.check("its mean is the input", means, np.arange(1, 5), atol=0.05)
 # <details>
 # <summary>Solution</summary>
 #
-# Start from S0 and change one thing at a time: four further recipes, with three seeds twelve runs. (Effects may depend on each other, so change all but one from S3's side as well if two of them turn out large.) The mean of $n$ seeds has a standard error of $0.5/\sqrt{n}$, a difference of two means $0.5\sqrt{2/n}$. With $n = 3$ that is 0.41 nats, and Student's factor for about four degrees of freedom is 2.8: an interval of ±1.1 nats. It tells two nats from none. With $n = 2$ (factor 4.3, two degrees of freedom) it would be ±2.2.
+# Start from S0 and change one thing at a time: four further recipes, with three seeds twelve runs. (Effects may depend on each other. If two of them turn out large, start from S3 as well, and undo one thing at a time.) The mean of $n$ seeds has a standard error of $0.5/\sqrt{n}$, a difference of two means $0.5\sqrt{2/n}$. With $n = 3$ that is 0.41 nats, and Student's factor for about four degrees of freedom is 2.8: an interval of ±1.1 nats. It tells two nats from none. With $n = 2$ (factor 4.3, two degrees of freedom) it would be ±2.2.
 #
 # </details>
 
