@@ -205,7 +205,7 @@ axes.axis("off")
 plt.show()
 
 # %% [markdown]
-# What size comes out? Keras does not pad unless you ask (`padding="valid"`): the kernel must fit into the picture. In a row of $n$ pixels a kernel of 3 can start at $0, 2, 4, \dots$ up to $n - 3$, the blue bars above. That makes
+# What size comes out? Keras does not pad unless you ask (`padding="valid"`): the kernel must fit into the picture. In a row of $n$ pixels a kernel of 3 can start at $0, 2, 4, \dots$, at most at $n - 3$: the blue bars above. That makes
 #
 # $$n' = \left\lfloor \frac{n - 3}{2} \right\rfloor + 1 \tag{3.1}$$
 #
@@ -468,7 +468,7 @@ vh.check(
 )
 
 # %% [markdown]
-# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image they lie above the network without it; over 3,200 images the networks are level in training mode, as the next table shows.
+# The same image, the same weights, the same noise, and a value that moves by nats. Since the decoder's output for one image depends on the others, there is no fixed $p_\theta(x)$ that the value could be a bound of. For this image the values with it lie above the one without; over 3,200 images the networks are level in training mode, as the next table shows.
 #
 # At test time the running averages step in, and the network that is tested is not the one that was trained. How much does that cost? (99% is Keras's default, and the network of the figure.)
 
@@ -513,7 +513,7 @@ vh.check(
 )
 
 # %% [markdown]
-# After 300 steps, averages that keep 99% still remember the beginning, and the tested network falls apart. Averages that keep 90% have caught up. So batch normalisation is no disaster. But in training mode the figure is no bound: if you use it, report the tested network, and let its averages settle first.
+# After 300 steps, averages that keep 99% still hold a twentieth of the values they began with, $0.99^{300}$, and the tested network falls apart. Averages that keep 90% have caught up. So batch normalisation is no disaster. But in training mode the figure is no bound: if you use it, report the tested network, and let its averages settle first.
 #
 # ## 3.4 The bound by Monte Carlo alone
 #
@@ -652,7 +652,7 @@ show_rows(
 )
 
 # %% [markdown]
-# Zeros and ones survive. Many others come back as another digit: the fours as nines, the fives as something between three and eight. Grey marks what the point $z$ does not determine. Section 3.7 shows that the decoder is not alone to blame.
+# Zeros and ones survive. Many others come back as another digit: the fours as nines, the fives as something between three and eight. Grey marks what the point $z$ does not determine. Section 3.7 shows that the encoder often looks in the wrong place, too.
 #
 # **The plane.** Decode a 20 × 20 grid of points. Equal steps from −3 to 3 would spend most pictures where the prior seldom goes. So take equal steps in probability: 20 *quantiles* of the normal distribution, from 5% to 95%.
 
@@ -852,7 +852,7 @@ figure.supylabel("$z_2$")
 plt.show()
 
 # %% [markdown]
-# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that *misses* it. Half of the gaps are under four nats; the large ones bring the mean to 7.3.
+# You might have expected posteriors that no ellipse can fit. What you see is something else: a compact blob, and an ellipse that lies *off* it. Half of the gaps are under four nats; the large ones bring the mean to 7.3.
 #
 # How much of the gap is the family's fault, and how much the encoder's? Give each image its *own* best Gaussian with independent coordinates: start at the mean and the spread of its true posterior, and improve $\mu$ and $\sigma$ by gradient descent on the same divergence. What is left is the price of the Gaussian family, the **approximation gap**, or a little more if the descent stops short. The rest is the price of having one encoder for all images, the **amortisation gap** ([Cremer, Li & Duvenaud 2018](../book/bibliography.md)).
 
@@ -916,7 +916,7 @@ vh.check(
 )
 
 # %% [markdown]
-# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on its gap is 6.4 nats, on the 300 test images 7.3, and over all test images 6.5 (three stored runs, section 3.9). So unfamiliar images explain little. More epochs did not help the similar S4: its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
+# So for this decoder the Gaussian family is not the problem; the encoder is. Does it fail because test images are unfamiliar? On 300 images that it was trained on its gap is 6.4 nats, on the 300 test images 7.3, and over all test images 6.5 (three stored runs, section 3.9). So unfamiliar images explain little. More epochs did not help S4, a similar network (section 3.8): its gap is wider after fifty than after ten (section 3.9). What the encoder lacks, this page leaves open.
 
 # %% tags=["check"]
 x_seen = vh.binarize(images.train[:300], "threshold")
@@ -1040,11 +1040,11 @@ axes[-1].set(xlabel="nats per test image", xlim=(-169, -127))
 plt.show()
 
 # %% [markdown]
-# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S3 and S4 quote training images, S0's write-up prints figures of the training alone, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
+# **The ranking.** From what the write-ups print you cannot tell it: S1 quotes thresholded test images, S0, S3 and S4 quote training images, S2 quotes nothing. Within a panel you can. On thresholded digits S2 and S0 lead. S3 and the long S4 follow, five and a half to eight nats behind S0 by either measure. S4 and S1 after ten epochs are level.
 #
 # **Compare within a panel.** One network, not a weight changed, moves by four to seven nats when only the version of the test images changes ([the page on other data](21_next_steps.ipynb) has the table).
 #
-# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little. (Of eight 95% intervals one misses the truth about one time in three.) On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model.
+# **Bound and likelihood need not agree.** On thresholded digits S2 leads S0 by the bound and S0 leads S2 by $\log p(x)$, each by an interval that leaves zero out, the first clearly and the second by little. (Of eight 95% intervals at least one misses the truth about one time in three.) On dynamic digits S2 leads by neither. Neither order is wrong. The bound says which pair of networks works better together, the likelihood which decoder is the better model.
 
 # %% tags=["plumbing"] mystnb={"image": {"alt": "S2 less S0 in nats with 95% intervals, four versions of the data from top to bottom. Bound: ahead by 0.8 on grey levels, 1.7 on thresholded and on fixed digits, behind by 0.7 on dynamic ones. Exact likelihood: behind by 1.2, 1.5, 0.6 and 0.7. Only on thresholded digits do both intervals exclude zero, on opposite sides; on grey levels that of the likelihood and on fixed digits that of the bound does too."}}
 differences = {}
@@ -1105,7 +1105,7 @@ vh.check(
 )
 
 # %% [markdown]
-# **500 draws are not enough.** In every stored run, 500 draws from the encoder fall short of the exact value by more than a nat. The table below gives the exact $\log p(x)$ of each system; read it down a column.
+# **500 draws are not enough.** In every stored run the figure from 500 draws of the encoder lies below the exact value, by more than a nat. (The smallest difference is 1.3 nats. Most of these figures were drawn for 1,000 or 2,000 of the images and added to the bound of all, so it is not sure to the last digit.) The table has the exact $\log p(x)$; read it down a column.
 
 # %% tags=["plumbing", "exact"]
 vh.table(
