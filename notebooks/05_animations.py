@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 5. Animations
 #
-# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and sorts them, both at once. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
+# **Digits come out of the fog. In the first epoch the latent plane pulls itself together and, while it does, begins to sort them. And a straight walk between two codes looks blurred mostly because its $z$ is short.**
 #
 # A table says what a model is worth after training. A film shows how it got there.
 
@@ -109,7 +109,7 @@ class Means(keras.callbacks.Callback):
 # %% [markdown]
 # That is a whole callback. `vh.LatentFrames` is the same with two additions: it notes the batch and the mean ELBO since the last moment, for the caption, and it compiles the encoder, which makes it faster. `vh.SampleFrames` collects pictures instead: decoded draws from the prior, always the same draws, and reconstructions.
 #
-# Train S3, a dense network with one hidden layer of 256 units ([chapter 6](06_case_studies.ipynb)), with all three looking on, from random weights. They watch 300 test images, which fill a picture well enough; encoding all 10,000 would take longer than the three training steps between two frames.
+# Train S3, a dense network with one hidden layer of 256 units ([chapter 6](06_case_studies.ipynb)), with all three looking on, from random weights. The scatter and the curves watch 300 test images, which fill a picture well enough; encoding all 10,000 would take longer than the three training steps between two frames.
 
 # %% tags=["nbval-ignore-output"]
 x, labels = x_test[:300], images.test_labels[:300]
@@ -156,7 +156,7 @@ vh.write_gif(frames, films / "latents.gif", fps=15)
 Image(vh.write_animation(frames, films / "latents.png", fps=15))
 
 # %% [markdown]
-# The points begin far outside, in one mixed heap; the axes hold 99% of all coordinates, and what lies outside is drawn on the edge. The heap moves to the origin, and its colours come apart. Ones can be told by batch 100, zeros by batch 200; sevens still lie among nines, and the middle stays mixed to the end of the epoch.
+# The points begin far from the origin, in one mixed heap; the axes hold 99% of all coordinates, and what lies beyond them is drawn on the edge. The heap moves to the origin, and its colours come apart. Ones can be told by batch 100, zeros by batch 200; sevens still lie among nines, and the middle stays mixed to the end of the epoch.
 #
 # What is learned when? Three numbers tell.
 #
@@ -291,7 +291,7 @@ vh.write_gif(frames, films / "three_views.gif", fps=8)
 Image(vh.write_animation(frames, films / "three_views.png", fps=8))
 
 # %% [markdown]
-# At batch 30 the four reconstructions are nearly the same picture, a blurred mean of all digits. Then they come off one by one: the seven by batch 45, the one and the zero by batch 150. The two is still a blur when the epoch ends: it is encoded in the crowd near the origin.
+# At batch 30 the four reconstructions are nearly the same picture, a blurred mean of all digits. Then they separate one by one: the seven by batch 45, the one and the zero by batch 150. The two is still a blur when the epoch ends: it is encoded in the crowd near the origin.
 #
 # The draws from the prior start out greyer than the reconstructions. They are drawn near the origin, where at first no image is encoded.
 #
@@ -472,11 +472,11 @@ vh.write_gif(frames, films / "walk.gif", fps=15, hold_last=0)
 Image(vh.write_animation(frames, films / "walk.png", fps=15, hold_last=0))
 
 # %% [markdown]
-# The dot starts on the right and goes around counter-clockwise: zero, six, two, three, then nine at the left, and at the lower right back to zero. Between two regions the digit does not jump; it bends. The picture is clear where points of one colour lie near the dot. Where colours meet or points are missing it is often no digit: between six and two, on the upper left, and at the lower right. The dot never meets a clear 1: the ones (light orange, below) lie outside the circle; exercise 3 goes there.
+# The dot starts on the right and goes around counter-clockwise: zero, six, two, three, then nine at the left, and at the lower right back to zero. Between two regions the digit does not jump; it bends. The picture is clear where points of one colour lie near the dot. Where colours meet or points are missing it is often no digit: after the six, on the upper left, and at the lower right. The dot never meets a clear 1: the ones (light orange, below) lie outside the circle; exercise 3 goes there.
 #
 # ### Straight or around?
 #
-# In two dimensions you can see where the data is. In twenty you cannot. A vector drawn from the prior in $J$ dimensions is about $\sqrt J$ long and hardly ever much shorter: the prior's mass lies in a thin shell. The middle of a straight line between two such points is shorter by a factor of about $\sqrt 2$. It lies *inside* the shell, where few draws of the prior fall and the decoder was seldom trained.
+# In two dimensions you can see where the data is. In twenty you cannot. A vector drawn from the prior in $J$ dimensions is about $\sqrt J$ long and hardly ever much shorter: the prior's mass lies in a thin shell. The middle of a straight line between two such points is shorter by a factor of about $\sqrt 2$. It lies *inside* the shell, where few draws of the prior fall and the decoder was seldom trained. (Means of clouds are a little shorter than draws; the captions below give their lengths.)
 #
 # A **great-circle** path keeps to the shell. Turn from the direction of $a$ to that of $b$ at constant speed, and let the length go evenly from one to the other:
 #
@@ -651,17 +651,18 @@ vh.check(
     1,
     atol=0.25,
 )
+gained, its_error = vh.mean_and_error(circle_blur - longer_blur)
 vh.check(
-    "1.4 times as long is more certain still, by over ten standard errors",
-    np.mean(circle_blur - longer_blur),
-    10 * error,
+    "1.4 times as long is more certain still, by over five standard errors",
+    gained,
+    5 * its_error,
     relation=">",
 )
 
 # %% [markdown]
 # (± is a 95% interval over the pairs.) On the straight line the middle is shorter by 30%, and its picture is more uncertain by more than twenty nats. On the great circle it is nearly as certain as at the ends.
 #
-# Now the last two rows, the controls. Half-way the two paths point in the same direction, to a cosine above 0.99, and differ in length alone. So stretch the straight middle to the great circle's length, and nearly all of the difference is gone. It is the *length* that blurs. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that need not be digits.
+# Now the last two rows, the controls. Half-way the two paths point in nearly the same direction, with a cosine above 0.99, and differ in length. So stretch the straight middle to the great circle's length, and nearly all of the difference is gone. Along such a direction, it is a short $z$ that blurs. And certain does not mean good: make $z$ 1.4 times longer and the pictures get more certain still, for half-way points that need not be digits.
 #
 # So the usual argument for great circles, "sharper pictures", shows less than it seems to. What remains is the prior's: keep to lengths at which the decoder was trained. Those are the lengths of draws from $q$, second row, and even the great circle between two means is shorter.
 #
@@ -671,7 +672,7 @@ vh.check(
 #
 # $$z = \mu + \sigma \odot \varepsilon, \qquad \frac{\partial z}{\partial \mu} = 1, \qquad \frac{\partial z}{\partial \sigma} = \varepsilon. \tag{5.3}$$
 #
-# On the right the noise is drawn anew for every frame, from the same distributions. Colours are given by the direction of $\varepsilon$, so on the left you can follow a point. The cross is the mean.
+# On the right the noise is drawn anew for every frame, from the same distributions. Colours are given by the direction of $\varepsilon$, so on the left you can follow a group of points. The cross is the mean.
 
 # %% tags=["plumbing", "nbval-ignore-output"] mystnb={"image": {"alt": "Film with two panels. A normal distribution moves around a circle while its width and height swell and shrink in turn; 120 points show it. On the left each point keeps its noise and glides on a smooth path, with colours in fixed order around the centre. On the right fresh noise is drawn for every frame: the cloud is the same, but the points flicker. A ring of ten dots in a corner says which colour stands for which direction of the noise."}}
 noise = np.random.default_rng(0)
@@ -723,9 +724,9 @@ vh.write_gif(frames, films / "trick.gif", fps=15, hold_last=0)
 Image(vh.write_animation(frames, films / "trick.png", fps=15, hold_last=0))
 
 # %% [markdown]
-# Both clouds have the same distribution in every frame. But ask how an expectation over $z$ changes when $\mu$ moves a little. On the left each point tells you: it moved by exactly that little. On the right you have to compare two clouds that have nothing to do with each other.
+# Both clouds have the same distribution in every frame. But ask how an expectation over $z$ changes when $\mu$ moves a little and $\sigma$ stays. On the left each point tells you: it moved by exactly that little. On the right you have to compare two clouds that have nothing to do with each other.
 #
-# Measure it with the smallest example there is: $f(z) = \lVert z \rVert^2$, whose expectation is $\lVert\mu\rVert^2 + \lVert\sigma\rVert^2$, so its derivative by $\mu_1$ is $2\mu_1$. Estimate that derivative from a step of $h = 0.1$ by $(f(z') - f(z))/h$, with one $\varepsilon$ for both ends and with two. (Here $\mu_1 = 1.5$, so the quotient has the mean $2\mu_1 + h = 3.1$.)
+# Measure it with the smallest example there is: $f(z) = \lVert z \rVert^2$, whose expectation is $\lVert\mu\rVert^2 + \lVert\sigma\rVert^2$, so its derivative by $\mu_1$ is $2\mu_1$. Estimate that derivative from a step of $h = 0.1$ by $(f(z') - f(z))/h$, where $z'$ belongs to $\mu_1 + h$, with one $\varepsilon$ for both ends and with two. (Here $\mu_1 = 1.5$, so the quotient has the mean $2\mu_1 + h = 3.1$.)
 
 # %%
 h, draws = 0.1, 200_000
@@ -846,7 +847,7 @@ assert theirs["peak_memory_MiB"] > 3 * ours["peak_memory_MiB"]
 assert theirs["file_MB"] > 1.5 * ours["file_MB"]
 
 # %% [markdown]
-# With 300 images a film costs about half an epoch more; with 10,000 more than four epochs. (The thin lines reach from the fastest to the slowest of five rounds, by the clock, on a machine that other work disturbs.)
+# By the medians a film with 300 images costs about half an epoch more, and one with 10,000 more than four epochs. (The thin lines reach from the fastest to the slowest of five rounds, by the clock, on a machine that other work disturbs.)
 #
 # **Bytes.** Write the film of section 5.2 in three formats. GIF and PNG show the same pixels, in at most 255 colours. An MP4 changes pixels a little; frames are plain arrays, so a library writes it in one line, here `imageio`, if its encoder is installed (`pip install "imageio[ffmpeg]"`). The GIFs under the book's films are packed from the PNGs; they have other sizes.
 
@@ -934,7 +935,7 @@ rows = [
         "−156.8; −155.9 (two copies)",
     ],
     [
-        "J = 20: entropy, straight middle over great circle's, nats",
+        "J = 20: entropy, straight middle less great circle's, nats",
         f"{extra:.1f} ± {1.96 * error:.1f}",
         "—",
     ],
@@ -1050,7 +1051,7 @@ print("yours:", radius_holding(0.95), "expected: 2.4477")
 # <details>
 # <summary>Solution</summary>
 #
-# Equation 5.1 solved for $r$: `np.sqrt(-2 * np.log(1 - share))`, at 0.95 about 2.45. The walk now passes clear zeros, nines and, for a third of the way, ones, but also scribbles, where it leaves the region of the data. Of the first 2,000 test images 9% are encoded outside this circle, where the prior has 5%, and 47% inside that of section 5.5, where it has 50%.
+# Equation 5.1 solved for $r$: `np.sqrt(-2 * np.log(1 - share))`, at 0.95 about 2.45. The walk now passes clear zeros, nines and, for a third of the way, ones, but also scribbles, where it leaves the region of the data. Of the first 2,000 test images 9% are encoded outside this circle, where the prior has 5%, and 47% inside that of section 5.5, where the prior has 50%.
 #
 # </details>
 
