@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 8. Your own data
 #
-# **A folder of pictures becomes a trained VAE in seven lines; labels, missing pixels and odd images take a few more. One use can fail badly: a VAE that has seen only clothes finds a digit *more* likely than a piece of clothing, two times in three.**
+# **A folder of pictures becomes a trained VAE in seven lines; labels take two arguments more, missing pixels and odd images a script to copy. One use can fail badly: a VAE that has seen only clothes finds a digit *more* likely than a piece of clothing, two times in three.**
 #
 # ```python
 # import vae_helpers as vh
@@ -159,9 +159,9 @@ print(images.train.shape, images.test.shape, *images.label_names)
 print(caught[0].message)
 
 # %% [markdown]
-# `load_images` decodes every picture, scales it to one size, cutting off what is too long, and splits off a tenth of each class for testing, by seed. `resize="pad"` adds bars in place of the cut, `channels=1` makes grey; [its page](../book/package.md#data) has the rest. What it cannot use it leaves out and names; a bad file never stops it.
+# `load_images` decodes every picture, scales it to one size, cutting off what is too long, and splits off a tenth of each class for testing, at random, the same tenth for the same `seed`. `resize="pad"` adds bars in place of the cut, `channels=1` makes grey; [its page](../book/package.md#data) has the rest. What it cannot use it leaves out and names; a bad file never stops it.
 #
-# It also names test pictures that equal one in `train` pixel by pixel, and keeps them: here near-black pieces, of *your* pictures perhaps copies, which make every test too easy. Splitting neighbouring pieces at random has a similar effect, so our test covers these seven photographs only. To test on others, load a second folder, and take its `train` and `test` together.
+# It also names test pictures that equal one in `train` pixel by pixel, and keeps them. Here they are near-black pieces. In your folder they may be copies, which make every test too easy. Splitting neighbouring pieces at random has a similar effect, so our test covers these seven photographs only. To test on others, load a second folder, and take its `train` and `test` together.
 #
 # The sub-folders are labels. From here on it is the VAE of [chapter 3](03_conv_vae.ipynb), with the shape of these images, and a Gaussian for the colours (section 8.5), whose $\sigma$ the decoder gives for each pixel. A density may exceed 1, so this bound may be positive.
 
@@ -189,7 +189,7 @@ plt.show()
 # %% [markdown]
 # Light and the main colours survive, fine texture and rare colours do not: 16 numbers stand for 2,880. The bound still jumps at the end: twenty epochs are few. (In the log "train" is a mean over the epoch, while the network still changes.)
 #
-# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel, and against the PNG files. In bits a number ([section 21.7](21_next_steps.ipynb)), fewer being better: ours 5.7, without networks 8.1, PNG 4.5. So the networks have learnt a lot, and far from all: PNG keeps the texture.
+# - **Is the bound good?** The bound of a density says little by itself. Hold it against the same density without networks, a Gaussian for each pixel, and against the PNG files. In bits a number ([section 21.7](21_next_steps.ipynb)), fewer being better: ours 5.7, without networks 8.1, PNG 4.5. So the networks have learnt a lot, and far from all: PNG foretells each number from its neighbours, our decoder all of them from 16.
 # - **Few pictures?** Stop when the bound of pictures held back has set no record for five epochs: `keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)`, since the loss is minus the bound. Hold them back from `train`, whose order is random: train on `images.train[:-100]`, validate on `images.train[-100:]`. The best of twenty figures on `test` would be no test.
 # - **Larger pictures?** Any height and width will do. Each number in `filters` is a layer that halves the sides, (32, 64) unless you say more: `filters=(32, 64, 128)`.
 #
@@ -249,7 +249,7 @@ history = labelled.fit(
 )
 
 # %% [markdown]
-# With the folder of 8.1 it is `classes=len(images.label_names)` and `labels=images.train_labels`, in `vh.conv_vae` too.
+# With the folder of 8.1 it is `classes=len(images.label_names)` and `labels=images.train_labels`, in `vh.conv_vae` too, and no `"dynamic"`, which is for black and white.
 #
 # `model.given(labels)` sets the label for a block: one for all images, or one for each. Here a column has one $z$, a row one label.
 
@@ -298,7 +298,7 @@ vh.table(["digits", "%"], rows, digits=1)
 
 # %% [markdown]
 # - **Three in four are what was asked for.** The decoder draws well: real digits drawn again from their own code and label are read nearly as well as the originals. But a code that fits a 1 need not fit an 8. The bound pulls each image's $q_\phi(z \mid x, y)$ towards the prior, and never asks that the codes of all ones, together, look like those of all eights. So $z$ from the prior may lie where a digit has no codes ([aggregate posterior](15_aggregate_posterior.ipynb)).
-# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1); here 2.0, row four less row five. Between the two models the *bound* gains 3.7. The mixture over labels may also be the better model of $x$, by 1.4 nats (rows three and five); but both are estimates from 200 draws of $z$, too low by perhaps as much.
+# - **A label is worth at most $\log 10 = 2.3$ nats** of $\log p_\theta(x)$ within one model (exercise 1); here 2.0, row four less row five. Between the two models the *bound* gains 3.7. The mixture over labels may also be the better model of $x$, by about 1.4 nats (rows three and five); but both are estimates from 200 draws of $z$, too low by perhaps as much.
 # - **It is also a classifier** (last row; 500 images, so ±2 points more). With equally likely labels $p_\theta(y \mid x) \propto p_\theta(x \mid y)$: take the label under which the image is most probable (exercise 2).
 #
 # Of $K$ classes the labels are $0 \dots K-1$; any other is an error. For a class that was not in the training data, `given` warns.
@@ -663,7 +663,7 @@ vh.check("and log p(x_o), nats", mine[1], theirs[1], atol=1e-2)
 # %% [markdown]
 # ### Training on images with holes
 #
-# If the *training* images have holes, leave the missing pixels out of the bound ([Nazábal et al., 2020](https://arxiv.org/abs/1807.03653)):
+# If the *training* images have holes, leave the missing pixels out of the bound, and put a number where they stand, since 0 times NaN is NaN ([Nazábal et al., 2020](https://arxiv.org/abs/1807.03653)):
 #
 # $$
 # \log p_\theta(x_o) \ge \mathbb{E}_{q_\phi(z \mid x_o)}\big[\log p_\theta(x_o \mid z)\big] - \operatorname{KL}\big(q_\phi(z \mid x_o) \,\Vert\, p(z)\big). \tag{8.3}
@@ -733,7 +733,7 @@ vh.table(
 )
 
 # %% [markdown]
-# Against training on whole images the bound (8.3) loses 20 nats of $\log p_\theta(x)$, filling 34 to 45. In random holes it is 11 against 17 to 23; on the lower half all lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
+# Against training on whole images the bound (8.3) loses 20 nats of $\log p_\theta(x)$, and filled images lose 34 to 45. At completing random holes the losses are 11, and 17 to 23; on the lower half all lie within four nats. Every model is measured with a $q$ of each image's own. The fit of $q$ begins elsewhere than in the table above: compare within a table.
 
 # %% tags=["check"]
 lost = {
@@ -898,7 +898,8 @@ plt.show()
 # And in: a single picture is fitted as `load_images` does it, and becomes floats in [0, 1]. Here one from the folder, to compare.
 
 # %%
-picture = Image.open(folder / "cat" / "0024_0040.png").convert("RGB")
+picture = Image.open(folder / "cat" / "0024_0040.png")
+picture = ImageOps.exif_transpose(picture).convert("RGB")  # a phone's
 picture = ImageOps.fit(picture, (W, H), Image.Resampling.BILINEAR)
 x = vh.binarize(np.asarray(picture)[None], "none")  # [1, 24, 40, 3]
 loaded = keras.saving.load_model(out / "pieces.keras")
@@ -1167,7 +1168,7 @@ vh.check("exercise 3", value, other, atol=1e-12)
 # <details>
 # <summary>Solution</summary>
 #
-# The next good image is the highest of $n + 1$ with probability $1 / (n + 1)$, whatever the distribution of the scores. So $n = 999$ gives 1 in 1,000 on average. But one draw of 999 may be unlucky: the rate is then exponentially distributed about that mean, and above twice the mean with probability $e^{-2} \approx 0.14$.
+# The next good image is the highest of $n + 1$ with probability $1 / (n + 1)$, whatever the distribution of the scores. So $n = 999$ gives 1 in 1,000 on average. But one draw of 999 may be unlucky: the rate is then exponentially distributed about that mean, and above twice the mean with probability $e^{-2} \approx 0.14$. To be 95% sure of less than 1 in 1,000 take three times as many: $0.999^{3000} \approx e^{-3} \approx 0.05$.
 #
 # </details>
 
