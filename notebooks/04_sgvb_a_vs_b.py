@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 4. SGVB‑A or SGVB‑B?
 #
-# **Train with B, or with the path, and one draw; report the bound with A. The choice is worth less than a nat: between training with B and with A no difference in the test ELBO is seen, 0.2 ± 0.4 nats over five seeds.** Before training A's gradient for the encoder has 8 to 37 times the variance of B's, over the draws, in four networks. After one epoch it is about 12 per cent more at most. The *path* (section 4.1) is then the quietest.
+# **Train with B, or with the path, and one draw; report the bound with A. The choice is worth less than a nat: between training with B and with A no difference in the test ELBO is seen, 0.2 ± 0.4 nats over five seeds.** Before training A's gradient for the encoder has 3 to 131 times the variance of B's, over the draws: four networks, three trainings of each. After one epoch it has 1 to 13 per cent more. The *path* (section 4.1) is then the quietest.
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -93,7 +93,7 @@ axes[1].legend(marks, COLORS, loc="upper right")
 plt.show()
 
 # %% [markdown]
-# The variance over the draws, with weights and images held fixed, in one network (dense, 20 latent dimensions). A bar above the blue line is noisier than B, a bar below it quieter.
+# The variance over the draws, with weights and images held fixed, in one training of one network (dense, 20 latent dimensions). A bar above the blue line is noisier than B, a bar below it quieter.
 #
 # **What you will be able to do**
 #
@@ -684,15 +684,16 @@ vh.check("and path / B is about a half", of_path, 0.5, atol=0.15)
 #
 # ## 4.5 Other networks
 #
-# Is one network typical? The noise of $\varepsilon$ alone, the coloured part, was measured on four: the dense network, and the convolutional one of [chapter 3](03_conv_vae.ipynb), each with $J = 2$ and $J = 20$. All were trained with B, the dense ones for thirty epochs, the convolutional ones for ten. The page reads what `experiments/gradients.py` stored.
+# Is one network typical? The noise of $\varepsilon$ alone, the coloured part, was measured on four: the dense network, and the convolutional one of [chapter 3](03_conv_vae.ipynb), each with $J = 2$ and $J = 20$. All were trained with B from three seeds, the dense ones for thirty epochs, the convolutional ones for ten. The page reads what `experiments/gradients.py` stored.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Four panels, one for each network, one above the other: variance relative to B on a logarithmic axis, in three rows, before training, after one epoch and at the end. A's gradient begins at 8 to 37 and then lies at B's line or just right of it. The path's gradient begins at 1 to 2.6 and later lies at 0.2 to 0.5. The value of A and the path begins at 1.1 to 2.9 and later lies at 0.7 to 0.95."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Four panels, one for each network, one above the other: variance relative to B on a logarithmic axis, in three rows, before training, after one epoch and at the end, three dots a row for three trainings. A's gradient begins at 3 to 131 and then lies at B's line or just right of it. The path's gradient begins at 0.8 to 3 and later lies at 0.2 to 0.65. The value of A and the path begins at 0.9 to 6 and later lies at 0.66 to 0.95."}}
 NETWORKS = {
     "dense, J = 2": "mlp-j2",
     "dense, J = 20": "mlp-j20",
     "convolutional, J = 2": "conv-j2",
     "convolutional, J = 20": "conv-j20",
 }
+SEEDS = (0, 1, 2)
 STAGES = {"start": "before", "middle": "1 epoch", "end": "end"}
 SERIES = {
     "gradient, A": ("a", "encoder", "o", {"color": COLORS["A"]}),
@@ -707,19 +708,19 @@ SERIES = {
 figure, axes = plt.subplots(4, 1, figsize=(5, 7.6), sharex=True)
 for panel, (label, network) in zip(axes, NETWORKS.items(), strict=True):
     for series, (key, part, mark, look) in SERIES.items():
-        three = [
-            stored_rows[network, 0, stage]["over_b"][key][part]
-            for stage in STAGES
-        ]
-        middle, low, high = np.transpose(three)
-        ends = [middle - low, high - middle]
-        look = {"fmt": mark, "ms": 7, "label": series} | look
-        panel.errorbar(middle, [0, -1, -2], xerr=ends, **look)
+        for seed in SEEDS:
+            ratios = [
+                stored_rows[network, seed, stage]["over_b"][key][part][0]
+                for stage in STAGES
+            ]
+            rows = np.array([0, -1, -2]) + 0.2 * (1 - seed)
+            of_all = series if seed == 0 else None
+            panel.plot(ratios, rows, mark, ms=6, label=of_all, **look)
     panel.axvline(1, color=COLORS["B"], lw=2.5)
     panel.set_yticks([0, -1, -2], STAGES.values())
     panel.set(title=label, xscale="log", ylim=(-2.5, 0.5))
     panel.set_xticks(
-        [0.2, 0.5, 1, 2, 5, 20], ["0.2", "½", "1", *"25", "20"]
+        [0.2, 0.5, 1, 2, 5, 20, 100], ["0.2", "½", *"125", "20", "100"]
     )
     panel.minorticks_off()
 axes[-1].set_xlabel("variance / that of B (the blue line)")
@@ -730,36 +731,44 @@ plt.show()
 
 
 # %% tags=["check"]
-def every(key, part, stages, which=0):
-    """Ratios to B in all networks: middle, or a side of the interval."""
+def every(key, part, stages, which=0, networks=None):
+    """Ratios to B in all trainings: middle, or a side of the interval."""
     return [
-        stored_rows[network, 0, stage]["over_b"][key][part][which]
-        for network in NETWORKS.values()
+        stored_rows[network, seed, stage]["over_b"][key][part][which]
+        for network in networks or NETWORKS.values()
+        for seed in SEEDS
         for stage in stages
     ]
 
 
 LOW, HIGH, ONE = 1, 2, 1.0
 after = ("middle", "end")
+of_two = [NETWORKS[label] for label in NETWORKS if "J = 20" not in label]
 for claim, found, relation in (
     (
-        "value: before training A / B is more than 1, in all networks",
-        every("a", "value", ["start"], LOW),
+        "gradient: before training A / B is more than 1, in every training",
+        every("a", "encoder", ["start"], LOW),
         ">",
     ),
-    ("and less later", every("a", "value", after, HIGH), "<"),
     (
         "from the first epoch on path / B is less than 1",
         every("path", "encoder", after, HIGH),
         "<",
     ),
+    ("and A / B of the value", every("a", "value", after, HIGH), "<"),
 ):
     vh.check(claim, found, ONE, relation=relation)
 for claim, found, limit, relation in (
-    ("before training A / B", every("a", "encoder", ["start"]), 7.5, ">"),
-    ("and", every("a", "encoder", ["start"]), 37.5, "<"),
-    ("later A / B", every("a", "encoder", after), 1.125, "<"),
-    ("later path / B", every("path", "encoder", after), 0.525, "<"),
+    ("before training A / B", every("a", "encoder", ["start"]), 3, ">"),
+    ("and", every("a", "encoder", ["start"]), 135, "<"),
+    ("later A / B", every("a", "encoder", after), 1.135, "<"),
+    (
+        "with J = 2, later A / B",
+        every("a", "encoder", after, networks=of_two),
+        1.02,
+        "<",
+    ),
+    ("at the end path / B", every("path", "encoder", ["end"]), 0.525, "<"),
     (
         "the value at the end, A / B",
         every("a", "value", ["end"]),
@@ -770,7 +779,20 @@ for claim, found, limit, relation in (
     vh.check(claim, found, limit, relation=relation)
 
 # %% [markdown]
-# Before training the encoder's gradient of A has 8 to 37 times the variance of B's, later about 12 per cent more at most, and with $J = 2$ at most 2 per cent. The path has 0.2 to 0.5 of B's from the first epoch on; the value of A has 5 to 31 per cent less than B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
+# Each dot is one training: three seeds for each network. The encoder's gradient of A, as a multiple of B's:
+
+# %% tags=["plumbing", "exact"]
+rows = []
+for label, network in NETWORKS.items():
+    three = [every("a", "encoder", [s], 0, [network]) for s in STAGES]
+    before, *later = [(min(found), max(found)) for found in three]
+    ranges = [f"{before[0]:.0f} to {before[1]:.0f}"]
+    ranges += [f"{low:.3f} to {high:.3f}" for low, high in later]
+    rows.append([label, *ranges])
+vh.table(["A / B", "before training", "after 1 epoch", "at the end"], rows)
+
+# %% [markdown]
+# **Before training A is far noisier, and how much depends on the random weights.** The untrained decoder hardly reacts to $z$, so B has hardly any noise to compare with: in three starts of the convolutional network with $J = 2$ A has 3, 8 and 17 times as much. **Later the trainings agree.** A has 1 to 13 per cent more after one epoch and 4 per cent more at most at the end, with $J = 2$ never more than 2 per cent. The path has 0.2 to 0.65 of B's after one epoch and 0.4 to 0.5 at the end. The value of A has 5 to 34 per cent less than B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
 # ## 4.6 Does training notice?
 #
@@ -944,16 +966,16 @@ plt.show()
 #
 # **Train with B or with the path, and one draw; report the bound with A.**
 #
-# - **For the number that you report**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 31 per cent in four trained networks (section 4.5). If TFP's notebook means the value, it is right.
-# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3); in the four networks by 3 per cent at most. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
-# - **How much?** A's gradient begins at 8 to 37 times B's variance, and after one epoch is within 12 per cent (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
-# - **Quieter than both**, after the first epoch, is the path: 0.2 to 0.5 of B's variance in the encoder (section 4.5). It ended half a nat ahead of A in one training, and not in the other (section 4.6).
+# - **For the number that you report**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 34 per cent in four trained networks (section 4.5). If TFP's notebook means the value, it is right.
+# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3); in the four networks, at the end, by 3 per cent at most. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
+# - **How much?** A's gradient begins at 3 to 131 times B's variance, and after one epoch has 1 to 13 per cent more (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
+# - **Quieter than both**, after the first epoch, is the path: at the end it has 0.4 to 0.5 of B's variance in the encoder (section 4.5). It ended half a nat ahead of A in one training, and not in the other (section 4.6).
 # - **More draws, or a tighter bound**, did not pay for their seconds in a short training (section 4.7).
 # - **Not measured**: the bound that A, B and the path end with after more than ten epochs, Adam's step size tuned for each, a change of estimator within a run.
 #
 # ## What we measured
 #
-# Ranges go from the smallest to the largest of four networks; ratios and differences of variance are of the noise of $\varepsilon$ alone. The *μ head* and the *σ head* are the halves of the encoder's last layer that make $\mu$ and $\log \sigma^2$.
+# Ranges go from the smallest to the largest of twelve trainings, three of each network; ratios and differences of variance are of the noise of $\varepsilon$ alone. The *μ head* and the *σ head* are the halves of the encoder's last layer that make $\mu$ and $\log \sigma^2$.
 
 
 # %% tags=["plumbing", "exact"]
@@ -1167,7 +1189,8 @@ def mixed(c):
 
 with model.using(keras.random.SeedGenerator(7)):
     yours = mixed(1.0)(model, x)
-is_a = yours is not ... and np.allclose(yours, value(vh.sgvb_a, 7))
+a = value(vh.sgvb_a, 7)
+is_a = yours is not ... and np.allclose(yours, a, atol=2e-3)
 print("yours is A for c = 1:", is_a, "expected: True")
 
 # %% [markdown] tags=["solution"]
