@@ -514,7 +514,7 @@ plt.show()
 # - **How much.** At most 2, beside a noise of $1/\sigma_j^2$, which is 25 for $\sigma_j = 0.2$. It counts where the decoder ignores a dimension: there $\sigma_j = 1$ and $R_j = 0$, A has a noise of 1, and B has none.
 # - **The path** saves $1/\sigma_j^2$ against A: all the noise that is not $R_j$. The better $q$ fits, the larger the part it saves.
 #
-# **By $\sigma$ the answer is mixed**: mostly B is quieter than A, but A is quieter where $\mu_j$ lies far from zero, as [the page on the variance of gradients](19_gradient_variance.ipynb) derives, maps and shows on a thousand cases.
+# **By $\sigma$ the answer is mixed**: mostly B is quieter than A, but A can be quieter where $\mu_j$ lies far from zero, as [the page on the variance of gradients](19_gradient_variance.ipynb) derives, maps and shows on a thousand cases.
 #
 # What is it worth? The variance of the gradient by one $\mu_j$, in nats², averaged over 50 images and 20 dimensions:
 
@@ -779,7 +779,7 @@ for claim, found, limit, relation in (
     vh.check(claim, found, limit, relation=relation)
 
 # %% [markdown]
-# Each dot is one training: three seeds for each network. The encoder's gradient of A, as a multiple of B's:
+# Each dot is one training: three seeds for each network. The variance of A's gradient for the encoder, as a multiple of B's:
 
 # %% tags=["plumbing", "exact"]
 rows = []
@@ -792,7 +792,7 @@ for label, network in NETWORKS.items():
 vh.table(["A / B", "before training", "after 1 epoch", "at the end"], rows)
 
 # %% [markdown]
-# **Before training A is far noisier, and how much depends on the random weights.** The untrained decoder hardly reacts to $z$, so B has hardly any noise to compare with: in three starts of the convolutional network with $J = 2$ A has 3, 8 and 17 times as much. **Later the trainings agree.** A has 1 to 13 per cent more after one epoch and 4 per cent more at most at the end, with $J = 2$ never more than 2 per cent. The path has 0.2 to 0.65 of B's after one epoch and 0.4 to 0.5 at the end. The value of A has 5 to 34 per cent less than B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
+# **Before training A's gradient is far noisier. How much depends on the network and on its random weights:** in three starts of the convolutional one with $J = 2$ it has 3, 8 and 17 times the variance of B's. **Later the trainings of a network agree about A.** It has 1 to 13 per cent more after one epoch and about 4 per cent at most at the end, with $J = 2$ never more than 2 per cent. The path has 0.2 to 0.65 of B's variance after one epoch and 0.4 to 0.5 at the end. The variance of A's value is 5 to 34 per cent below B's at the end. The tables, part by part, are on [the page on the variance of gradients](19_gradient_variance.ipynb).
 #
 # ## 4.6 Does training notice?
 #
@@ -967,7 +967,7 @@ plt.show()
 # **Train with B or with the path, and one draw; report the bound with A.**
 #
 # - **For the number that you report**, `vh.elbo(model, x, objective=vh.sgvb_a)`, A is quieter once the encoder has learnt something: by $\mathrm{Var}(\Delta)$ at a stationary point (section 4.2), by 5 to 34 per cent in four trained networks (section 4.5). If TFP's notebook means the value, it is right.
-# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3); in the four networks, at the end, by 3 per cent at most. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
+# - **For the gradient by $\mu$**, B is quieter than A at every stationary point with $\sigma_j^2 < 2$ (section 4.3); in the four networks, at the end, by 0.1 to 3 per cent. If the paper means the gradient, its "typically" fits: by $\sigma$ there are exceptions.
 # - **How much?** A's gradient begins at 3 to 131 times B's variance, and after one epoch has 1 to 13 per cent more (section 4.5). In the test ELBO B − A is 0.2 ± 0.4 nats with the dense network, and −0.1 ± 0.4 with S1 (section 4.6).
 # - **Quieter than both**, after the first epoch, is the path: at the end it has 0.4 to 0.5 of B's variance in the encoder (section 4.5). It ended half a nat ahead of A in one training, and not in the other (section 4.6).
 # - **More draws, or a tighter bound**, did not pay for their seconds in a short training (section 4.7).
@@ -980,9 +980,10 @@ plt.show()
 
 # %% tags=["plumbing", "exact"]
 def span(key, part, stage):
-    """Smallest and largest ratio to B over the networks."""
+    """Smallest and largest ratio to B over the trainings."""
     found = every(key, part, [stage])
-    return f"{min(found):.2f} to {max(found):.2f}"
+    digits = 0 if stage == "start" else 2
+    return f"{min(found):.{digits}f} to {max(found):.{digits}f}"
 
 
 def apart(setting, one, other):
@@ -1230,7 +1231,7 @@ for c, name in ((0.0, "B"), (1.0, "A")):
 # <details>
 # <summary>Solution</summary>
 #
-# For example: "The *gradient* by $\mu$ has less variance with B wherever $h_j < \frac12$, so wherever the log-likelihood is concave on average; where it curves upwards, A can be quieter." And: "The *value* has less variance with A near a stationary $q$; before training, when the decoder ignores $z$, B's is quieter." Other conditions are possible, if they name what varies, value or gradient, and the state of training.
+# For example: "The *gradient* by $\mu$ has less variance with B wherever $h_j < \frac12$, so wherever the log-likelihood is concave on average; where it curves upwards, A can be quieter." And: "The *value* has less variance with A near a stationary $q$; where the decoder ignores $z$, B's is quieter." Other conditions are possible, if they name what varies, value or gradient, and the state of training.
 #
 # </details>
 

@@ -40,7 +40,7 @@ def chapters_of(folder: Path):
 
 
 def strings(value):
-    """Every text in a notebook's JSON: prose, code, outputs, metadata. Of a picture its digest: to look for each line in
+    """Every text in a notebook's JSON: prose, code, outputs, metadata. Of a picture its digest: to search
     megabytes of code takes long."""
     if isinstance(value, str):
         is_picture = len(value) > 2000 and " " not in value
