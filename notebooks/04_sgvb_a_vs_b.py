@@ -744,6 +744,7 @@ def every(key, part, stages, which=0, networks=None):
 LOW, HIGH, ONE = 1, 2, 1.0
 after = ("middle", "end")
 of_two = [NETWORKS[label] for label in NETWORKS if "J = 20" not in label]
+of_dense = ["mlp-j2", "mlp-j20"]
 for claim, found, relation in (
     (
         "gradient: before training A / B is more than 1, in every training",
@@ -756,11 +757,22 @@ for claim, found, relation in (
         "<",
     ),
     ("and A / B of the value", every("a", "value", after, HIGH), "<"),
+    (
+        "which before training is more than 1, in the dense networks",
+        every("a", "value", ["start"], LOW, of_dense),
+        ">",
+    ),
 ):
     vh.check(claim, found, ONE, relation=relation)
 for claim, found, limit, relation in (
-    ("before training A / B", every("a", "encoder", ["start"]), 3, ">"),
-    ("and", every("a", "encoder", ["start"]), 135, "<"),
+    ("before training A / B", every("a", "encoder", ["start"]), 3.3, ">"),
+    ("and", every("a", "encoder", ["start"]), 131.5, "<"),
+    (
+        "after one epoch path / B",
+        every("path", "encoder", ["middle"]),
+        0.655,
+        "<",
+    ),
     ("later A / B", every("a", "encoder", after), 1.135, "<"),
     (
         "with J = 2, later A / B",

@@ -111,14 +111,9 @@ def desktop(request, browser, address):
     """A page on a desktop, scrolled through: several tests look at it, one after the other."""
     page = open_page(browser, address, request.param)
     page.name = request.param
-    page.evaluate("new Promise((done) => requestIdleCallback(done, { timeout: 1000 }))")  # what loads late has begun
-    scrolled = page.evaluate("performance.now()")
+    page.wait_for_load_state("networkidle")
+    page.sent = page.evaluate("performance.getEntries().reduce((sum, entry) => sum + (entry.encodedBodySize ?? 0), 0)")
     scroll_through(page)
-    page.sent = page.evaluate(
-        """(end) => performance.getEntries().filter((entry) => entry.startTime < end)
-            .reduce((sum, entry) => sum + (entry.encodedBodySize ?? 0), 0)""",
-        scrolled,
-    )
     yield page
     page.context.close()
 

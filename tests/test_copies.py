@@ -1,7 +1,6 @@
 """What a course hands out: chapters without solutions, chapters with open ones, plots for slides, Binder's image."""
 
 import ast
-import hashlib
 import json
 import os
 import re
@@ -40,11 +39,9 @@ def chapters_of(folder: Path):
 
 
 def strings(value):
-    """Every text in a notebook's JSON: prose, code, outputs, metadata. Of a picture its digest: to search
-    megabytes of code takes long."""
+    """Every text in a notebook's JSON: prose, code, outputs, pictures, metadata."""
     if isinstance(value, str):
-        is_picture = len(value) > 2000 and " " not in value
-        yield hashlib.sha256(value.encode()).hexdigest() if is_picture else value
+        yield value
     elif isinstance(value, dict):
         for one in value.values():
             yield from strings(one)
