@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ def small_vae():
         return family(**kwargs)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def over_files():
+    """Configures nbclient and its kernels as notebooks/conftest.py does those of nbval, and for the same reason."""
+    from traitlets.config import Config
+
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        yield Config(KernelManager={"transport": "ipc", "ip": f"{folder}/socket"})
 
 
 @pytest.fixture

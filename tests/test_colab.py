@@ -92,7 +92,7 @@ def colab_python(run, tmp_path_factory) -> Path:
     shutil.rmtree(folder)  # 2 GB, which pytest would keep for three runs
 
 
-def test_a_chapter_runs_as_on_colab(run, colab_python, tmp_path, monkeypatch):
+def test_a_chapter_runs_as_on_colab(run, colab_python, tmp_path, monkeypatch, over_files):
     """The first cell fetches and installs the package and changes no other; "Restart session" finds it again."""
     chapter = ROOT / "notebooks" / "01_theory.ipynb"
     notebook = nbformat.read(chapter, as_version=4)
@@ -115,7 +115,7 @@ def test_a_chapter_runs_as_on_colab(run, colab_python, tmp_path, monkeypatch):
 
     def execute(cells: list) -> str:
         """What the last cell prints. In a new kernel, which starts in the bare folder; raises at an error."""
-        manager = AsyncKernelManager()
+        manager = AsyncKernelManager(config=over_files)
         manager._kernel_spec = KernelSpec(
             argv=[str(colab_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
         )

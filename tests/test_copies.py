@@ -196,7 +196,7 @@ def test_only_two_kinds_of_copy():
 
 
 @pytest.mark.slow
-def test_a_chapter_of_the_zip_runs_in_an_empty_folder(made, tmp_path, monkeypatch):
+def test_a_chapter_of_the_zip_runs_in_an_empty_folder(made, tmp_path, monkeypatch, over_files):
     """Stubs included: they return `...` and must not stop the run."""
     with zipfile.ZipFile(made["student"][1]) as packed:
         packed.extractall(tmp_path)
@@ -206,7 +206,8 @@ def test_a_chapter_of_the_zip_runs_in_an_empty_folder(made, tmp_path, monkeypatc
     where = nbformat.v4.new_code_cell("vh.__file__, str(vh.results.results_folder())")
     notebook.cells.append(where)
     resources = {"metadata": {"path": str(folder / "notebooks")}}
-    nbclient.NotebookClient(notebook, timeout=600, resources=resources).execute()
+    limits = {"timeout": 600, "startup_timeout": 600}
+    nbclient.NotebookClient(notebook, config=over_files, resources=resources, **limits).execute()
     for path in ast.literal_eval(where.outputs[0].data["text/plain"]):
         assert Path(path).is_relative_to(folder)
 

@@ -79,7 +79,7 @@ print(peak_memory() - before)
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def kernel(over_files):
     """The executed cells, and what each of them displayed on the way."""
     seen = [[] for _ in CELLS]
 
@@ -91,7 +91,7 @@ def kernel():
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
     Watching(
-        notebook, timeout=600, startup_timeout=600, extra_arguments=["--IPKernelApp.log_level=40"]
+        notebook, timeout=600, startup_timeout=600, config=over_files
     ).execute()  # an error names the cell that hung
     return notebook.cells, seen
 
