@@ -15,7 +15,7 @@
 # %% [markdown]
 # # 1. The theory, every equation executed
 #
-# **The log-likelihood of an image is the ELBO plus a gap, and the gap is a KL divergence. Drawing a code as $z = \mu + \sigma \varepsilon$, noise stretched and shifted, lets a gradient pass through the draw, and usually a far quieter one than the naive one.**
+# **The log-probability of an image, $\log p(x)$, is the ELBO plus a gap, and the gap is a KL divergence. Drawing a code as $z = \mu + \sigma \varepsilon$, noise stretched and shifted, lets a gradient pass through the draw, and usually a far quieter one than the naive one.**
 
 # %% tags=["hide-input", "nbval-skip"]
 import os
@@ -81,7 +81,11 @@ for mu, sigma in encoders.values():
 top_gaps = top_log_p - np.array(top_elbos)
 
 fig, ax = plt.subplots(figsize=(5.4, 3.6))
-names, floor = list(encoders), -7
+floor = -7
+names = [
+    f"{name}\nμ = {mu:.2f}\nσ = {sigma:.2f}".replace("-", "−")
+    for name, (mu, sigma) in encoders.items()
+]
 ax.bar(names, np.subtract(top_elbos, floor), 0.6, floor, color=BLUE)
 ax.bar(names, top_gaps, 0.6, top_elbos, color=ORANGE)
 ax.axhline(top_log_p, color="black")
@@ -113,7 +117,7 @@ plt.show()
 #
 # **What it needs.** Calculus, and probability up to the Gaussian density and the expectation. A *network* is here a function with many adjustable numbers, its parameters. Reading takes 45 to 60 minutes without the exercises, the code less than a minute on two CPU cores, without a data set. The [glossary](../book/glossary.md) explains words, the [notation](../book/notation.md) symbols.
 #
-# **How it is built.** Folded cells compute both sides of each formula and print a line with a tick. Sampled averages must lie within four standard errors of the formula. The main source is [Kingma & Welling 2013](../book/bibliography.md), "the paper"; [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md) found the same independently. What needs more room stands on deeper pages, linked where their result is stated; you can follow this one without them.
+# **How it is built.** Folded cells compute both sides of each formula and print a line with a tick; of several pairs it shows the worst. Sampled averages must lie within four standard errors of the formula. The main source is [Kingma & Welling 2013](../book/bibliography.md), "the paper"; [Rezende, Mohamed & Wierstra 2014](../book/bibliography.md) found the same independently. What needs more room stands on deeper pages, linked where their result is stated; you can follow this one without them.
 #
 # Logarithms are natural, so bounds are in **nats** (1 nat ≈ 1.44 bits). $\mathbb{E}_q[f]$ is the expectation $\int q(z) f(z) dz$.
 
@@ -247,7 +251,7 @@ vh.check(
 # p_\theta(x, z) = p(z) p_\theta(x \mid z). \tag{1.1}
 # $$
 #
-# The data are $N$ independent draws $x^{(1)}, \dots, x^{(N)}$ from the model, each with its own code. The paper asks for little: both densities are differentiable in $\theta$ and $z$, except perhaps on a set of volume zero.
+# The data are $N$ independent draws $x^{(1)}, \dots, x^{(N)}$ from the model, each with its own code.
 #
 # | Known | Not known |
 # |---|---|
@@ -352,9 +356,9 @@ vh.check(
 q_on_top = stats.norm.pdf(grid, mean, math.sqrt(variance))
 fig, ax = plt.subplots()
 ax.plot(grid, np.exp(log_prior), "--", color="grey", label="prior p(z)")
-ax.fill_between(grid, posterior, color=SKY, alpha=0.5)
-ax.plot(grid, posterior, color=BLUE, label="true posterior p(z | x)")
-ax.plot(grid, q_on_top, color=ORANGE, label="Gaussian, same μ and σ")
+ax.fill_between(grid, posterior, color=GREEN, alpha=0.25)
+ax.plot(grid, posterior, color=GREEN, label="true posterior p(z | x)")
+ax.plot(grid, q_on_top, color=PINK, label="Gaussian, same μ and σ")
 ax.set(xlim=(-4.6, 3.4), ylim=(0, 0.62), xlabel="code z", ylabel="density")
 ax.set_title("The true posterior is no Gaussian")
 ax.legend(loc="upper right")
@@ -363,7 +367,7 @@ plt.show()
 # %% [markdown]
 # Two integrals are done. The posterior is skewed; a Gaussian is not. Yet a Gaussian comes close, and that is what a VAE will use for $q$.
 #
-# The third needs no grid. Draw codes from the orange Gaussian, evaluate, average: **Monte Carlo**. One evaluation, at its mean, is no substitute: here it is off by 0.17 nats.
+# The third does not even need a grid. Draw codes from the pink Gaussian, evaluate, average: **Monte Carlo**. One evaluation, at its mean, is no substitute: here it is off by 0.17 nats.
 #
 # You could sample (1.2) too, with codes from the prior. But almost none of them explains a given photograph: the average would rest on a few lucky draws. An encoder that has learnt where to look is what makes sampling affordable.
 
@@ -396,7 +400,7 @@ vh.check("which is so many nats", at_the_mean - by_grid, 0.17, atol=0.005)
 #
 # ### One tool: the KL divergence is never negative
 #
-# How far is a density $q$ from a density $r$? The **Kullback–Leibler divergence** averages the log of their ratio:
+# How far is a density $q$ from a density $r$? The **Kullback–Leibler divergence** averages the log of their ratio over $q$:
 #
 # $$
 # \mathrm{KL}(q \Vert r) = \int q(z) \log \frac{q(z)}{r(z)} dz. \tag{1.4}
@@ -502,7 +506,7 @@ vh.check(
 # \end{aligned} \tag{1.6}
 # $$
 #
-# The KL is at least zero, so $\mathcal{L} \le \log p_\theta(x)$. The gap is exactly the KL from $q$ to the true posterior, so it is zero when $q$ *is* the posterior, and only then. And (1.6) contains only densities that you can evaluate.
+# The KL is at least zero, so $\mathcal{L} \le \log p_\theta(x)$. The gap $\log p_\theta(x) - \mathcal{L}$ is exactly the KL from $q$ to the true posterior, so it is zero when $q$ *is* the posterior, and only then. And (1.6) contains only densities that you can evaluate.
 #
 # **The second form.** Split $\log p_\theta(x, z)$ by (1.1) and group the prior with $q$:
 #
@@ -538,19 +542,29 @@ vh.check(
     math.log(p_x),
     atol=1e-8,
 )
-vh.check("two of the gaps are over 0.05 nats", gap[1:], 0.05, relation=">")
 vh.check("the bars at the top show these gaps", gap, top_gaps, atol=1e-8)
 
 # %% [markdown]
 # Now keep $\theta$, and let only the mean of a Gaussian $q$ move. $\log p_\theta(x)$ is a horizontal line, the ELBO an arch below it.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the mean of q. log p(x) is a horizontal line. The ELBO of a Gaussian of the right width, σ = 0.89, is an arch that almost touches the line at the mean −1.15; that of a Gaussian that is too narrow, σ = 0.4, stays about 0.35 nats below it."}}
+
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the mean of q. log p(x) is a horizontal line. The ELBO of a Gaussian of the right width, σ = 0.89, is an arch that almost touches the line at the mean −1.15; that of a Gaussian that is too narrow, σ = 0.4, dashed, stays about 0.35 nats below it. At the mean −0.05 an orange arrow between arch and line is named the gap."}}
+def mark_gap(ax, place, low, high):
+    """A double arrow from the bound up to log p(x)."""
+    arrow = {"arrowstyle": "<|-|>", "color": ORANGE, "shrinkA": 0}
+    arrow |= {"shrinkB": 0, "linewidth": 2}
+    ax.annotate("", (place, low), (place, high), arrowprops=arrow)
+    ax.text(place + 0.06, 0.85 * low + 0.15 * high, "gap", color=ORANGE)
+
+
 centres = np.linspace(-3, 0.8, 96)
 fig, ax = plt.subplots()
 ax.axhline(math.log(p_x), color="black", label="log p(x)")
-for sigma, colour in ((0.89, BLUE), (0.4, ORANGE)):
+for sigma, style in ((0.89, "-"), (0.4, "--")):
     values = [bound(centre, sigma)[0] for centre in centres]
-    ax.plot(centres, values, color=colour, label=f"ELBO, σ = {sigma}")
+    label = f"ELBO, σ = {sigma}"
+    ax.plot(centres, values, style, color=BLUE, label=label)
+mark_gap(ax, -0.05, bound(-0.05, 0.89)[0], math.log(p_x))
 ax.set(xlabel="mean of q", ylabel="nats", title="Moving q narrows the gap")
 ax.set_ylim(math.log(p_x) - 3, math.log(p_x) + 0.25)
 ax.legend(loc="lower center")
@@ -571,7 +585,7 @@ vh.check(
 # %% [markdown]
 # A Gaussian of the right width comes within 0.016 nats, never quite there: the posterior is no Gaussian.
 #
-# Move $q$ yourself, on the web page. Drag the large dot for its mean, the small one for its width. What the bound gains, the gap loses.
+# Move $q$ yourself. Drag the large dot for its mean, the small one for its width. What the bound gains, the gap loses.
 #
 # <div class="move-q"><em>(Here $q$ can be moved by hand, where the page may run JavaScript. The picture above shows the same bound.)</em></div>
 #
@@ -592,7 +606,7 @@ vh.check(
 # \end{aligned} \tag{1.8}
 # $$
 #
-# This route is shorter; the first one says more, namely what the gap is. Average $k$ weights before the logarithm, and the bound gets tighter with $k$: for another model, on [the page on importance weighting](14_importance_weighting.ipynb), from 0.79 nats below $\log p_\theta(x)$ at $k = 1$ to less than 0.01 at $k = 50$.
+# This route is shorter; the first one says more, namely what the gap is. Average several weights before the logarithm, and the bound gets tighter ([the page on importance weighting](14_importance_weighting.ipynb)).
 
 # %% tags=["check"]
 mu, sigma = encoders["off"]
@@ -611,7 +625,7 @@ vh.check(
 #
 # Now the decoder's view: $\theta$ moves. Let one number $\alpha$ multiply the last weights of the tiny decoder, and average over all 16 images, each weighted with its probability at $\alpha = 1$. Pick three values of $\alpha$. At each, set the $q$ of every image to its true posterior, freeze it, and move only $\alpha$.
 
-# %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the decoder factor α from 0 to 3. The mean of log p(x) is a hill with its top at α = 1. Three bounds lie below it, each touching it in one marked point, at α = 0.4, 1 and 2, with the same slope."}}
+# %% tags=["plumbing"] mystnb={"image": {"alt": "Nats against the decoder factor α from 0 to 3. The mean of log p(x) is a hill with its top at α = 1. Three bounds lie below it, each touching it in one marked point, at α = 0.4, 1 and 2, with the same slope. At α = 2.4 an orange arrow from the bound of α = 0.4 up to the hill is named the gap."}}
 factors = np.linspace(0.0, 3.0, 61)
 # log p(x, z) for each factor and image, on the grid: [61, 16, 4001]
 log_joints = np.array(
@@ -638,6 +652,7 @@ for colour, (k, values) in zip(colours, touching.items(), strict=True):
     label = f"ELBO, q exact at α = {factors[k]:.1f}"
     ax.plot(factors, values, color=colour, label=label)
     ax.plot(factors[k], curve[k], "o", color=colour)
+mark_gap(ax, factors[48], touching[8][48], curve[48])
 ax.set(xlabel="decoder factor α", ylabel="nats", title="Moving θ climbs")
 ax.set_ylim(curve.max() - 1.25, curve.max() + 0.06)
 ax.legend(loc="lower left")
@@ -668,7 +683,7 @@ vh.check(
 )
 
 # %% [markdown]
-# Each bound touches the curve where its $q$ is the posterior, and with the same slope: the gap has its minimum there, zero, so its slope is zero. Each update of a VAE does a little of both. Moving $\phi$ raises the bound by closing the gap; moving $\theta$ raises the bound, and where the gap is closed the curve must rise with it.
+# Each bound touches the curve where its $q$ is the posterior, and with the same slope: the gap has its minimum there, zero, so its slope is zero. Each update of a VAE does a little of both. Moving $\phi$ raises the bound by closing the gap; moving $\theta$ raises the bound. Where the gap is closed, $\log p_\theta(x)$ must rise with it. Where it is open, the gap may merely shrink.
 
 # %% [markdown]
 # ## 1.3 The naive gradient, and why its variance hurts
@@ -897,11 +912,18 @@ plt.show()
 #
 # A decreasing $g_\phi$ needs the size of the derivative; in $J$ dimensions the determinant of the Jacobian takes its place.
 #
-# **The gradient.** On the right of (1.12), $\phi$ is no longer in the distribution. So the gradient moves inside, and the chain rule does the rest. (This is allowed when $f(g_\phi(\varepsilon))$ changes, near this $\phi$, by at most $C(\varepsilon)$ times the change of $\phi$, with $\mathbb{E}[C(\varepsilon)]$ finite, and is differentiable for almost every $\varepsilon$.)
+# **The gradient.** On the right of (1.12), $\phi$ is no longer in the distribution. So the gradient moves inside, and the chain rule does the rest.
 #
 # $$
 # \nabla_\phi \mathbb{E}_{q_\phi}[f(z)] = \mathbb{E}_{p(\varepsilon)} \left[ \left( \frac{\partial g_\phi}{\partial \phi} \right)^{\top} \nabla_z f(z) \right]. \tag{1.13}
 # $$
+#
+# <details>
+# <summary>When this is allowed</summary>
+#
+# $f(g_\phi(\varepsilon))$ must be differentiable for almost every $\varepsilon$, and change, near this $\phi$, by at most $C(\varepsilon)$ times the change of $\phi$, with $\mathbb{E}[C(\varepsilon)]$ finite.
+#
+# </details>
 #
 # It uses the *slope* of $f$, where the score function knew only its value. For $z = \mu + \sigma \varepsilon$ with $\varepsilon \sim \mathcal{N}(0, 1)$, the slopes of $z$ are 1 and $\varepsilon$:
 #
@@ -1125,7 +1147,7 @@ estimates = np.array(
 )
 assert len(estimates) == 56
 vh.check(
-    "the mean over all 56 minibatches is the full sum",
+    "the mean over all 56 minibatches of 3 of 8 images is the full sum",
     estimates.mean(),
     bounds.sum(),
     atol=1e-9,
@@ -1140,7 +1162,7 @@ vh.check(
 # %% [markdown]
 # ### Why one sample per image is enough
 #
-# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, $V_x$ says how much the exact gradient varies from image to image, and $V_\varepsilon$ how much the noise moves it for one image, on average; both are variances. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them. (At fixed $M$ more draws remove at most $V_\varepsilon/M$. Here the two are about equal, so that would be half of the variance; but the draws are not free.)
+# The paper writes that $L = 1$ is enough if $M$ is large, "e.g. $M = 100$". Here is why. Two things are random: which images are in the batch, and the noise. For one entry of the gradient, $V_x$ says how much the exact gradient varies from image to image, and $V_\varepsilon$ how much the noise moves it for one image, on average; both are variances. The estimate from one image then has the variance $V_x + V_\varepsilon / L$: the spread of the means plus the mean of the spreads (the law of total variance). A batch averages $M$ of them. (At fixed $M$ more draws remove at most $V_\varepsilon/M$, and they are not free.)
 #
 # $$
 # \mathrm{Var} = \frac{1}{M} \left( V_x + \frac{V_\varepsilon}{L} \right) = \frac{V_x}{M} + \frac{V_\varepsilon}{L M} . \tag{1.19}
@@ -1207,11 +1229,10 @@ vh.check(
     atol=0.15,
 )
 vh.check("L = 1 has the smallest", variance[0], variance[1:], relation="<")
-vh.check("the two variances are about equal", V_noise / V_x, 1, atol=0.1)
 vh.check(
-    "L = 100 has over 10 times as much",
-    variance[-1] / variance[0],
-    10,
+    "L = 100 has over 50 times as much, by (1.19) and measured",
+    [predicted[-1] / predicted[0], variance[-1] / variance[0]],
+    50,
     relation=">",
 )
 
@@ -1232,7 +1253,7 @@ vh.check(
 #
 # **Amortised inference.** Classical variational inference fits a separate $\mu, \sigma$ for each image. Here one function, the encoder, produces them: a new image costs one forward pass. The price is that one function must serve all images.
 #
-# **The autoencoder reading.** In (1.16), $\log p_\theta(x \mid z)$ is minus the **reconstruction error**: encode, decode, and ask how probable $x$ is. $-\mathrm{KL}(q_\phi(z \mid x) \Vert p(z))$ is a **regulariser**: it keeps the codes near the prior. Unlike in a plain autoencoder the code is sampled, and the weight of the regulariser is not yours to choose. The bound fixes it at 1. (The variance of a Gaussian decoder acts like one: section 1.7.)
+# **The autoencoder reading.** In (1.16), $\log p_\theta(x \mid z)$ is minus the **reconstruction error**: encode, decode, and ask how probable $x$ is. $-\mathrm{KL}(q_\phi(z \mid x) \Vert p(z))$ is a **regulariser**: it keeps the codes near the prior. Unlike in a plain autoencoder the code is sampled, and the weight of the regulariser is not yours to choose. The bound fixes it at 1. (The variance of a Gaussian decoder acts like a weight: section 1.7.)
 #
 # ### What does the KL term cost?
 
@@ -1487,7 +1508,10 @@ plt.show()
 # This is minus the *binary cross-entropy* (BCE), summed over pixels. Insert $\log y = \ell - \log(1 + e^{\ell})$ and $\log(1 - y) = -\log(1 + e^{\ell})$; the terms with $x_d \log(1 + e^{\ell_d})$ cancel:
 #
 # $$
-# \log p_\theta(x \mid z) = \sum_{d=1}^{D} \left( x_d \ell_d - \log(1 + e^{\ell_d}) \right). \tag{1.23}
+# \begin{aligned}
+# \log p_\theta(x \mid z) = \sum_{d=1}^{D} \bigl( &x_d \ell_d \\
+# &- \log(1 + e^{\ell_d}) \bigr).
+# \end{aligned} \tag{1.23}
 # $$
 #
 # Compute the second form. In single precision $y$ rounds to exactly 1 for logits above about 17, and (1.22) becomes $0 \cdot (-\infty)$. Clipping $y$ at $1 - 10^{-8}$ does not help: in single precision that *is* 1.
@@ -1618,8 +1642,8 @@ plt.show()
 # |---|---|---|
 # | variance of the score-function gradient | "very high" (paper, section 2.2) | by (1.10) at $J = 100$, $\mu = \frac12$, about 4100 times the pathwise gradient's; 76 times with the best constant |
 # | is estimator B less noisy than A? | "typically" (paper, section 2.3) | not always: with the encoder "good" its value has over 30 times A's variance |
-# | samples per image | one, "as long as the minibatch size M was large enough, e.g. M = 100" (paper, section 2.3) | at a fixed budget of decoder passes never worse; by (1.19) $L = 100$, $M = 1$ has 51 times the variance of $L = 1$, $M = 100$ |
-# | does the algorithm find as good a model? | not measured there | to within 0.01 nats of the decoder that made the images |
+# | samples per image | one, "as long as the minibatch size M was large enough, e.g. M = 100" (paper, section 2.3) | at a fixed budget of decoder passes never worse; $L = 100$, $M = 1$ has over 50 times the variance of $L = 1$, $M = 100$ |
+# | does the algorithm find the best model? | not measured there | where that is known, with a linear decoder, to within 0.001 nats a data point ([the linear VAE](12_linear_vae.ipynb)) |
 
 # %% tags=["check"]
 without, with_best = (
@@ -1629,12 +1653,6 @@ without, with_best = (
 for claim, value, in_table, atol in (
     ("variance without a baseline, over the path's", without, 4100, 50),
     ("variance with the best one, over the path's", with_best, 76, 0.5),
-    (
-        "variance by (1.19) at L = 100, over L = 1",
-        predicted[-1] / predicted[0],
-        51,
-        0.5,
-    ),
 ):
     vh.check(claim, value, in_table, atol=atol)
 

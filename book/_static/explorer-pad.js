@@ -241,7 +241,7 @@ class DigitPad {
   forget() {
     this.result = null;
     for (const name of ["seen", "back"]) showPixels(this.part(name), new Float32Array(SIDE * SIDE));
-    for (const name of ["reconstruction", "kl", "bound"]) this.part(name).textContent = "– nats";
+    for (const name of ["reconstruction", "kl", "bound"]) this.part(name).textContent = "… nats";
     this.part("mean").textContent = "μ = –";
     this.part("deviation").textContent = "σ = –";
     this.part("rank").textContent = this.middleHalf("Half of the 10,000 test digits");
