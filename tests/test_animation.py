@@ -81,6 +81,19 @@ def test_a_snapshot_has_the_elbo_of_the_batches_since_the_one_before(model, imag
     assert np.isnan(latents.snapshots[0].elbo)
 
 
+def test_a_smaller_last_batch_weighs_by_its_images(images, x, without_xla):
+    """The loss of an image is a hundred times the number of images in its batch."""
+    model = vh.mlp_vae(hidden=(8,), seed=0)
+
+    def objective(model, x, samples):
+        return -100.0 * tf.cast(tf.shape(x)[0], tf.float32) + 0 * vh.sgvb_b(model, x)
+
+    model.compile(keras.optimizers.Adam(0.0), objective=objective)
+    latents = vh.LatentFrames(x[:2], every=1)
+    model.fit(vh.batches(images[:21], 10), epochs=2, callbacks=[latents], verbose=0)
+    assert [snapshot.elbo for snapshot in latents.snapshots[1:]] == pytest.approx(2 * [-1000, -1000, -100], rel=1e-5)
+
+
 def test_every_counts_updates_also_when_several_run_at_once(images, x, without_xla):
     model = vh.mlp_vae(hidden=(8,), seed=0)
     model.compile(keras.optimizers.Adam(1e-3), objective=vh.sgvb_b, steps_per_execution=2)

@@ -179,10 +179,12 @@ def test_wrong_labels_are_refused(small_vae, labelled, without_xla, use, error, 
         use(model, labelled)
 
 
-def test_as_many_labels_as_pictures(small_vae):
+def test_as_many_labels_as_pictures(small_vae, labelled):
     model = small_vae(classes=CLASSES)
     with model.given([0, 1, 2]), pytest.raises(ValueError, match="each of 8 images, got 3"):
         model.sample(8)
+    with model.given([0, 1, 2]), pytest.raises(ValueError, match="each of 6 images, got 3"):
+        model.reconstruct(labelled[:6])  # not labels 0, 1, 2 twice
 
 
 def test_networks_that_do_not_fit_together(small_vae):

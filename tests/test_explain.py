@@ -1,5 +1,6 @@
 """`vh.explain_loss`: losses with a known weight and known slips, written as their authors write them."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -118,6 +119,7 @@ SLIPS = {  # those that no exhibit of chapter 7 makes: tests/test_checkup.py has
     "kl_over_batch_and_pixels": a_loss(1 / (40 * 64)),
     "kl_over_batch": a_loss(1 / 40),
     "no_kl": a_loss(term=nothing),
+    "no_reconstruction": a_loss(scale=0.0),
     "sign": lambda model, x: vh.sgvb_b(model, x),
     "kl_sign": a_loss(-1.0),
     "reconstruction_sign": a_loss(scale=-1.0),
@@ -170,6 +172,36 @@ def test_what_is_no_weighted_elbo_is_not_named(setting):
 def test_any_likelihood_and_scale(setting, likelihood, scale):
     model = vh.conv_vae(image_shape=(8, 8, 1), filters=(4, 6), latent_dim=2, likelihood=likelihood, scale=scale, seed=0)
     assert vh.explain_loss(a_loss(0.1), model, setting[1]).beta == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_loss_of_the_kl_alone_is_called_that(setting):
+    def sampled(model, x):
+        q = model.posterior(x)
+        z = q.sample(seed=model.next_seed())
+        return 0.5 * (q.log_prob(z) - model.prior.log_prob(z))
+
+    for loss in (a_loss(scale=0.0), sampled):
+        found = vh.explain_loss(loss, *setting)
+        assert found.beta == np.inf and found.scale == 0 and "no term that changes with the decoder" in found.sentence
+
+
+def test_a_loss_in_training_mode_moves_no_mean(setting):
+    """Batch normalisation would keep them from one call to the next, steered outputs and all."""
+    inner = [
+        keras.Input((3,)),
+        keras.layers.Dense(64),
+        keras.layers.BatchNormalization(),
+        keras.layers.Reshape((8, 8, 1)),
+    ]
+    model = vh.VAE(setting[0].encoder, keras.Sequential(inner))
+    before = [weight.copy() for weight in model.get_weights()]
+
+    def loss(model, x):
+        with model.using(training=True):
+            return -vh.sgvb_b(model, x)
+
+    vh.explain_loss(loss, model, setting[1])
+    np.testing.assert_equal(model.get_weights(), before)
 
 
 def test_nothing_is_changed(setting):

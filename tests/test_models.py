@@ -468,8 +468,10 @@ def test_networks_that_do_not_fit():
     with pytest.raises(ValueError, match=r"encoder has 1 and 3 inputs and outputs, .*without a sampled z"):
         vh.VAE(keras.Model(x, heads), good)
     for family, one_number in ((vh.mlp_vae, "hidden"), (vh.conv_vae, "filters")):
-        with pytest.raises(ValueError, match=rf"{one_number}: expected .* each layer, .* got 32"):
+        with pytest.raises(ValueError, match=rf"{one_number}: expected .* layer, .* got 32"):
             family(**{one_number: 32})
+    with pytest.raises(ValueError, match=r"filters: .* got \(\)"):
+        vh.conv_vae(filters=())
     with pytest.raises(ValueError, match="at least 31"):
         vh.conv_vae(filters=(4, 4, 4, 4))
 

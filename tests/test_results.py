@@ -53,7 +53,9 @@ def test_a_claim_that_does_not_hold_fails_with_both_numbers(left, right, options
         vh.check("it is so", left, right, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"atol": 1, "relation": "<"}, {"relation": "~"}, {"atol": math.nan}])
+@pytest.mark.parametrize(
+    "options", [{}, {"atol": 1, "relation": "<"}, {"relation": "~"}, {"atol": math.nan}, {"rtol": math.inf}]
+)
 def test_a_check_that_could_not_fail_or_says_two_things_is_refused(options):
     with pytest.raises(ValueError, match="expected"):
         vh.check("it is so", 1, 1, **options)

@@ -167,6 +167,12 @@ def test_a_decoder_that_ends_in_an_activation_is_warned_of(activation):
         vh.VAE(encoder, behind)
 
 
+def test_a_layer_before_a_model_inside_does_not_end_the_decoder(recwarn):
+    encoder = keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(4)])
+    vh.VAE(encoder, keras.Sequential([layers.Input((2,)), layers.Dense(2, "relu"), decoder()]))
+    assert not recwarn.list
+
+
 def test_an_encoder_of_two_inputs_or_outputs_is_named():
     images, label = layers.Input((8, 8, 1)), layers.Input((10,))
     flat = layers.Flatten()(images)

@@ -35,7 +35,7 @@ class Snapshot(NamedTuple):
         step: updates since the film's first training began.
         epoch: counted from 1; 0 before training.
         batch: within the epoch, counted from 1; 0 before training.
-        elbo: mean over the training batches since the last snapshot, or since `fit` began, nats per image; NaN before
+        elbo: mean over the training images since the last snapshot, or since `fit` began, nats per image; NaN before
             training.
         values: what the callback collects.
     """
@@ -62,8 +62,8 @@ class _Collector(keras.callbacks.Callback):
         # `steps_between`: what `VAE.fit` may let run at once.
         self.x, self.every, self.steps_between = tf.convert_to_tensor(check_images(x, "x")), every, every or 0
         self.snapshots: list[Snapshot] = []
-        # Updates, and the sum of their losses: by now, when this epoch began, and at the last snapshot.
-        self._now = self._begun = self._seen = np.zeros(2)
+        # Updates, images and the sum of their losses: by now, when this epoch began, and at the last snapshot.
+        self._now = self._begun = self._seen = np.zeros(3)
 
     def on_train_begin(self, logs=None):
         # A second `fit` goes on with the same film.
@@ -75,7 +75,8 @@ class _Collector(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batch = batch + 1
-        self._now = self._begun + self._batch * np.array([1, float(logs["loss"])])  # Keras logs the epoch's mean so far
+        images = float(self.model.metrics[0].count)  # over which Keras logs the mean, this epoch's so far
+        self._now = self._begun + np.array([self._batch, images, images * float(logs["loss"])])
         if self.every and self._batch >= self._due:
             self._due = self._batch + self.every
             self._take_snapshot()
@@ -85,8 +86,8 @@ class _Collector(keras.callbacks.Callback):
             self._take_snapshot()
 
     def _take_snapshot(self):
-        (step, _), (updates, loss) = self._now, self._now - self._seen
-        self.snapshots.append(Snapshot(int(step), self._epoch, self._batch, -loss / updates, self.collect()))
+        _, images, loss = self._now - self._seen
+        self.snapshots.append(Snapshot(int(self._now[0]), self._epoch, self._batch, -loss / images, self.collect()))
         self._seen = self._now
 
 
@@ -115,8 +116,7 @@ class SampleFrames(_Collector):
         self.samples, self.seed = samples, seed
 
     def collect(self) -> np.ndarray:
-        z = self.model.prior.sample(self.samples, seed=[self.seed, 0])
-        means = np.concatenate([self.model.likelihood(z).mean(), self.model.reconstruct(self.x)])
+        means = np.concatenate([self.model.sample(self.samples, self.seed), self.model.reconstruct(self.x)])
         return np.uint8(np.rint(255 * np.clip(means, 0, 1)))
 
 

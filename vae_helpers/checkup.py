@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import tomllib
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from .data import binarize
 from .expect import expect
-from .model import VAE, check_vae
+from .model import VAE, check_vae, unchanged
 from .results import table
 from .symptoms import Symptoms
 
@@ -62,10 +61,8 @@ class Checkup:
         self.findings = findings
         self.faults = tuple(finding.name for finding in findings if finding.level == "fault")
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(map(str, self.findings))
-
-    __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         row = "{0.level}", "{0.name}: {0.measured}", "{0.advice} {0.section}", "{0.expected}: {0.why}"
@@ -102,7 +99,7 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
     check_vae(model)
     expect(model.classes is None, "model: expected a VAE of images alone; a ConditionalVAE cannot be looked over yet.")
     sets = [_as_given(images, model, name) for images, name in ((train, "train"), (test, "test"))]
-    with _unchanged(model), np.errstate(all="ignore"):
+    with unchanged(model), np.errstate(all="ignore"):
         symptoms = Symptoms(model, *sets, seed)
         found = [_judged(symptoms, measure, **finding) for measure, finding in _FINDINGS.items()]
     return Checkup(tuple(sorted(filter(None, found), key=lambda finding: ("fault", "note", "ok").index(finding.level))))
@@ -115,25 +112,14 @@ def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
     return binarize(images, "none") if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 
-@contextlib.contextmanager
-def _unchanged(model: VAE):
-    """Puts back what a pass in training mode moves: the means of batch normalisation, and the state of the noise."""
-    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
-    try:
-        yield
-    finally:
-        for variable, value in before:
-            variable.assign(value)
-
-
 def _judged(symptoms: Symptoms, measure: str, number: str, unit: str, note: float, fault: float, least: int, **words):
-    """The finding of one measure; None where it does not apply."""
+    """The finding of one measure, shown in the format `number`; None where it does not apply."""
     images = min(len(symptoms.train), len(symptoms.test))
     value = getattr(symptoms, measure)() if images >= least else math.nan
     needs = f"at least {least:,} images" if images < least else "images in [0, 1] whose posteriors overlap"
     if value is None:
         return None
-    if measure not in _OF_IMAGES and not symptoms.is_finite:
+    if measure not in _OF_IMAGES and symptoms.not_finite() > 0:
         value, needs = math.nan, "finite outputs"
     level = "fault" if value > fault else "note" if value > note or math.isnan(value) else "ok"
     shown = f"{number.format(value)} {unit}".replace("-", "−")

@@ -76,7 +76,8 @@ class ConditionalVAE(VAE):
         expect(labels is not None, f"{needs} around it, got none.")
         one_hot = tf.one_hot(tf.reshape(labels, [-1]), self.classes)
         if not tf.is_symbolic_tensor(first):
-            expect(rows % len(one_hot) == 0, f"labels: expected one for each of {rows} images, got {len(one_hot)}.")
+            fits = len(one_hot) in (1, rows) or (first.shape.rank == 2 and rows % len(one_hot) == 0)
+            expect(fits, f"labels: expected one for each of {rows} images, got {len(one_hot)}.")
         return [first, tf.tile(one_hot, [rows // tf.shape(one_hot)[0], 1])]
 
     # --- what Keras calls ----------------------------------------------------------------------------------------

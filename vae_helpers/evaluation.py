@@ -52,7 +52,8 @@ def elbo(
         nats per image.
 
     Raises:
-        ValueError, TypeError: `samples` is below 1, or `x` is not a batch of float32 images of the model's shape.
+        ValueError, TypeError: `samples` is below 1, `x` is not a batch of float32 images of the model's shape, the
+            objective does not return nats per image [n], or `labels` are missing, not wanted, or out of range.
     """
     seeds, total = keras.random.SeedGenerator(seed), 0.0
     for chunk, given in _chunks(model, x, max(1, 2000 // max(1, samples)), labels):
@@ -166,12 +167,23 @@ def kl_per_dimension(model: VAE, x: Array, labels: np.ndarray | None = None) -> 
     """KL(q(z_j | x) ‖ p(z_j)) of each latent dimension j, averaged over images: float32 [J], nats.
 
     A dimension near zero is not used: its posterior ignores the image. The entries sum to the KL term of the ELBO.
+
+    Args:
+        model: the VAE; dropout is off.
+        x: float32 images in [0, 1], shape [n, H, W, C].
+        labels: for a `ConditionalVAE`, whole numbers [n].
+
+    Raises:
+        ValueError, TypeError: `x` is not a batch of float32 images of the model's shape, or `labels` do not fit.
     """
     kls = [tfd.kl_divergence(q.distribution, model.prior.distribution) for q in _posteriors(model, x, labels)]
     return np.concatenate(kls).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def active_units(model: VAE, x: Array, threshold: float = 0.01, labels: np.ndarray | None = None) -> int:
-    """How many latent dimensions carry anything: those with Var_x(E[z_j | x]) above `threshold` (Burda et al. 2016)."""
+    """How many latent dimensions carry anything: those with Var_x(E[z_j | x]) above `threshold` (Burda et al. 2016).
+
+    Args and Raises: as of `kl_per_dimension`.
+    """
     means = np.concatenate([q.mean().numpy() for q in _posteriors(model, x, labels)])
     return int(np.sum(np.var(means, axis=0) > threshold))

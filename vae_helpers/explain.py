@@ -22,11 +22,12 @@ import tensorflow as tf
 from .data import binarize
 from .expect import expect
 from .images import as_model_input
-from .model import VAE, check_vae
+from .model import VAE, check_vae, unchanged
 
 _GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls at each of them
 _CLOSE = 0.03  # relative: how near a factor must be to a known one
 _UNEXPLAINED = 0.001  # share of the variance, beside that of noise, above which a term is not the one it was taken for
+_near = functools.partial(math.isclose, rel_tol=_CLOSE)
 _FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
 _SIGMAS = 0.01, 0.2, 1.5  # where the noise is looked at: twice where the decoder is a straight line, once where not
 _SHRINKS = 0.6, 1.5  # between these powers of σ² the noise shrinks as it should
@@ -50,7 +51,7 @@ class LossExplanation(NamedTuple):
     """What `explain_loss` found; printed, it is the sentence.
 
     Attributes:
-        beta: weight of the KL term beside the reconstruction term; 1 for the ELBO.
+        beta: weight of the KL term beside the reconstruction term; 1 for the ELBO, ∞ without a reconstruction.
         scale: what one nat of reconstruction, of every image, adds to the loss; 1 for the mean over images of −ELBO.
         residual: share of the loss's variance that neither term explains.
         recognised: `"elbo"`, `"weighted_kl"`, or another name for which explain.toml has words; `None`: nothing known.
@@ -63,10 +64,8 @@ class LossExplanation(NamedTuple):
     recognised: str | None
     sentence: str
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.sentence
-
-    __repr__ = __str__
 
 
 def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: int = 0) -> LossExplanation:
@@ -79,8 +78,8 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
     Args:
         loss: what you minimise, as a function of (model, x): a number, or an array, whose mean is taken. It must call
             `model` or its networks, not networks of its own.
-        model: the VAE; neither its weights nor its noise are changed. A new one will do, but slips of the noise show
-            only where the decoder has learnt to use z.
+        model: the VAE, one of images alone; neither its weights nor its noise are changed. A new one will do, but slips
+            of the noise show only where the decoder has learnt to use z.
         x: images in [0, 1], or uint8 grey levels, shape [n, H, W, C]; some hundred are enough, at least 4 are needed.
             `loss` is also called with all of them twice over.
         seed: of the values that the networks are steered to.
@@ -103,7 +102,8 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
     x = as_model_input(binarize(x, "none") if x.dtype == np.uint8 else x, model.image_shape)
     expect(len(x) >= 4, f"x: expected at least 4 images, better a hundred, got {len(x)}.")
     random = np.random.default_rng(seed)
-    with _steered(model) as steer, model.using(keras.random.SeedGenerator(seed), False):
+    with unchanged(model), _steered(model) as steer, model.using(keras.random.SeedGenerator(seed), False):
+        # A graph that was traced before would not see the steering.
         value = _caller(getattr(loss, "python_function", loss), model)
         calls, kl_terms, pixel_terms = _at_steered_outputs(value, steer, model, x, random)
         once, twice = (_near_and_far(value, steer, model, batch) for batch in (x, tf.concat([x, x], axis=0)))
@@ -111,7 +111,7 @@ def explain_loss(loss: Callable, model: VAE, x: np.ndarray | tf.Tensor, seed: in
         steer.posterior = steer.pixels = None
         own = value(x)
     needs = "a loss(model, x) that calls `model` (not networks or a tf.function of its own)."
-    # Three times what chance does to means of `_REPEATS` calls, or more.
+    # Chance gives means of `_REPEATS` calls about a third of the variance within the calls.
     moves = calls.mean(axis=2).var() > max(calls.var(axis=2).mean(), 1e-13 * np.square(calls).max())
     expect(moves, f"The loss does not depend on what the model's networks put out: expected {needs}")
     return _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model, len(x))
@@ -124,7 +124,7 @@ def _steered(model: VAE) -> Iterator[types.SimpleNamespace]:
     Yields:
         `posterior`: μ and the raw scale [2J], `pixels`: the decoder's outputs [H, W, C']; each None: the network's own.
     """
-    chosen, networks = types.SimpleNamespace(posterior=None, pixels=None), (model.encoder, model.decoder)
+    chosen = types.SimpleNamespace(posterior=None, pixels=None)
 
     def put_out(own: Callable, name: str, inputs: tf.Tensor | list[tf.Tensor], **kwargs) -> tf.Tensor:
         if (values := getattr(chosen, name)) is None:
@@ -132,14 +132,12 @@ def _steered(model: VAE) -> Iterator[types.SimpleNamespace]:
         count = tf.shape(keras.tree.flatten(inputs)[0])[0]
         return tf.broadcast_to(tf.cast(values, tf.float32), [count, *values.shape])
 
-    for network, name in zip(networks, ("posterior", "pixels"), strict=True):
-        # Past Keras's bookkeeping of attributes: nothing of the network changes.
-        vars(network)["call"] = functools.partial(put_out, network.call, name)
-    try:
+    with contextlib.ExitStack() as afterwards:
+        for network, name in ((model.encoder, "posterior"), (model.decoder, "pixels")):
+            # Past Keras's bookkeeping of attributes: nothing of the network changes.
+            vars(network)["call"] = functools.partial(put_out, network.call, name)
+            afterwards.callback(vars(network).pop, "call")
         yield chosen
-    finally:
-        for network in networks:
-            del vars(network)["call"]
 
 
 def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
@@ -243,7 +241,7 @@ def _best(terms: np.ndarray, values: np.ndarray) -> tuple[int, float, float]:
     The first column, the right term, stays unless another leaves less than a tenth of what it does.
     """
     factors = (terms * values[:, None]).sum(axis=0) / (terms**2).sum(axis=0)
-    left = ((values[:, None] - factors * terms) ** 2).sum(axis=0) / (values**2).sum()
+    left = ((values[:, None] - factors * terms) ** 2).sum(axis=0) / ((values**2).sum() or 1.0)
     best = int(np.argmin(left))
     best = best if left[0] > 10 * left[best] else 0
     return best, float(factors[best]), float(left[best])
@@ -258,11 +256,12 @@ def _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model: VAE
     hidden = np.abs(within).max() < 2e-6 * np.abs(values).max()
     which_kl, b, left_of_kl = (0, once[1], 0.0) if hidden else _best(kl_within, within)
     at_prior = values[:, 0] - values[:, 0].mean()  # what varies there is the decoder's part
+    at_prior *= np.abs(at_prior).max() > 2e-6 * np.abs(values).max()
     which_pixels, a, left_of_pixels = _best(pixel_terms - pixel_terms.mean(axis=0), at_prior)
     noise_left = 0.0 if hidden else 4 * calls.var(axis=2).mean() / _REPEATS / within.var()
     beta, residual = b / a if a else math.inf, max(left_of_kl, left_of_pixels)
     if max(left_of_kl - noise_left, left_of_pixels) > _UNEXPLAINED:
-        apart = (values - values[:, :1])[:, 1:] / a - (kl_terms[..., 0] - kl_terms[:, :1, 0])[:, 1:]
+        apart = (values - values[:, :1])[:, 1:] / (a or 1.0) - (kl_terms[..., 0] - kl_terms[:, :1, 0])[:, 1:]
         apart *= calls.var(axis=2).mean() > 0  # without draws there are no weights of draws
         return LossExplanation(beta, a, residual, *_unknown(apart, left_of_kl, left_of_pixels))
 
@@ -271,30 +270,29 @@ def _explained(calls, kl_terms, pixel_terms, noise, own, once, twice, model: VAE
     weight, words = _weight(abs(beta), n, pixels, model.latent_dim)
     shrinks = _shrinks(noise, own)
     follows = once[1] and twice[1] and abs(twice[1] / (once[1] * growth) - 1) > 0.2
-    pixel_terms = "likelihood", "squared_error", "sigmoid_twice", "no_normaliser", "arguments_swapped"
+    of_pixels = "likelihood", "squared_error", "sigmoid_twice", "no_normaliser", "arguments_swapped"
     slips = {
         "no_kl": b == 0,
+        "no_reconstruction": a == 0,
         list(_KL_TERMS)[which_kl]: which_kl > 0,
-        pixel_terms[which_pixels]: which_pixels > 0,
+        of_pixels[which_pixels]: which_pixels > 0,
         "sign": a < 0 and b < 0,
         "kl_sign": b < 0,
         "reconstruction_sign": a < 0,
+        # A float32 carries seven digits: a spread below 1e-7 of the loss is rounding.
         "fixed_noise": noise[-1] <= 1e-14 * own**2,
         "noise_of_fixed_scale": shrinks < _SHRINKS[0],
         "noise_of_variance": shrinks > _SHRINKS[1],
         "weight_follows_batch": follows and weight in ("elbo", "weighted_kl"),
     }
     slip = next((name for name, found in slips.items() if found), None)
-    silent = slip in ("no_kl", "squared_error") or (slip and weight == "elbo")
+    silent = slip in ("no_kl", "no_reconstruction", "squared_error") or (slip and weight == "elbo")
     sentence = f"β = {beta:.4g}." if silent else f"β = {beta:.4g}: {words}."
     if slip:
         sentence += f" {_WORDS['slips'][slip].format(variance=abs(beta) / 2)}"
-    sentence += f" {_averages(abs(a), growth, model.image_shape, n)} Unexplained: {residual:.2%} of the variance."
+    sentence += f" {_averages(abs(a), growth, model.image_shape, n)}" if a else ""
+    sentence += f" Unexplained: {residual:.2%} of the variance."
     return LossExplanation(beta, a, residual, slip or weight, sentence)
-
-
-def _near(value: float, target: float) -> bool:
-    return abs(value / target - 1) < _CLOSE
 
 
 def _weight(beta: float, n: int, pixels: int, latents: int) -> tuple[str, str]:

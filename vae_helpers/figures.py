@@ -1,4 +1,4 @@
-"""The pictures that every chapter draws the same way: one colour for one thing, told apart by colour-blind readers too.
+"""Pictures that are drawn the same way everywhere: one colour for one thing, told apart by colour-blind readers too.
 
 Each function returns a matplotlib figure; in a notebook, `plt.show()` on the next line shows it. What it cannot draw it
 refuses, with a message that says what to do.

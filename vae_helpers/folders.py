@@ -27,7 +27,7 @@ BLOCK = 16  # chunks asked for at once: pictures that are decoded but not yet st
 SHOWN = 5  # files named with each remark of the warning
 RESIZE = {"crop": ImageOps.fit, "pad": ImageOps.pad, "stretch": Image.Image.resize}
 NO_RANGE = ("I", "F", "LAB")  # Pillow's modes whose black and white the file does not tell
-# A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size while that leaves four times the pixels wanted: two to three
+# A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size while its sides stay four times those wanted: two to three
 # times as fast for a photo, and within 3 grey levels.
 SPARE = 4
 

@@ -75,6 +75,12 @@ def watched(source, classes: int | None = None):
     Args:
         source: the images, or minibatches of them.
         classes: of a model of images given labels; then each minibatch is a pair of images and labels below this.
+
+    Returns:
+        the source, or one that yields the same and looks at each minibatch.
+
+    Raises:
+        ValueError, TypeError: of an array, now: it holds no images; of minibatches, when one comes that does not.
     """
     if isinstance(source, (np.ndarray, tf.Tensor)):
         check_images(source)

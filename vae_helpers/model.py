@@ -5,6 +5,7 @@ Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", sections 2 and
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from typing import Any
@@ -159,6 +160,17 @@ def check_vae(model) -> None:
     expect(isinstance(model, VAE), f"model: {needs}; got {type(model).__name__}.", TypeError)
 
 
+@contextlib.contextmanager
+def unchanged(model: VAE):
+    """Puts back what a pass in training mode moves: the means of batch normalisation, and the state of the noise."""
+    before = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+
+
 def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tuple[tuple[int, ...], int]:
     """The image shape and J, once it is sure that the two networks fit together."""
     for network, role in ((encoder, "encoder"), (decoder, "decoder")):
@@ -174,8 +186,9 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
     expect(z[1:] == (latent_dim,), f"The decoder's input: expected [n, {latent_dim}] (J = {latent_dim}), got {z}.")
     outputs = (*images[1:3], images[3] * likelihood.channels_per_channel)
     expect(pixels[1:] == outputs, f"The decoder's output: expected {['n', *outputs]}, got {pixels}.")
-    last = next((layer for layer in reversed(decoder.layers) if hasattr(layer, "activation")), None)
-    if last is not None and last.activation is not keras.activations.linear:
+    # Of a model inside it cannot be told what follows.
+    last = next((layer for layer in reversed(decoder.layers) if {"activation", "layers"} & {*dir(layer)}), None)
+    if getattr(last, "activation", keras.activations.linear) is not keras.activations.linear:
         ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer,"
         warnings.warn(f"{ends} for logits, or the means and log-variances of a Gaussian.", stacklevel=3)
     return images[1:], latent_dim

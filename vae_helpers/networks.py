@@ -94,10 +94,10 @@ def conv_vae(
         classes: K, for a `ConditionalVAE` of images given one of K labels.
 
     Raises:
-        ValueError: the image is too small to be halved so often, `filters` is one number, or an unknown likelihood or
-            scale.
+        ValueError: the image is too small to be halved so often, `filters` is one number or empty, or an unknown
+            likelihood or scale.
     """
-    expect(np.ndim(filters) == 1, f"filters: expected channels of each layer, such as (32, 64), got {filters}.")
+    expect(np.ndim(filters) == 1 and len(filters), f"filters: expected channels by layer, as (32, 64), got {filters}.")
     layer, (height, width, _) = _layers(seed), image_shape
     smallest = 2 ** (len(filters) + 1) - 1  # 'valid' 3×3 with stride 2 takes n to (n − 1) // 2, and needs n ≥ 3
     sides = f"expected sides of at least {smallest}, got {height} and {width}; use fewer filters."

@@ -33,7 +33,8 @@ def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float =
 
     Raises:
         AssertionError: it does not hold; the message has the claim and both numbers, of an array the worst entry.
-        ValueError: an unknown relation, or "≈" without a tolerance, or another relation with one.
+        ValueError: an unknown relation, or "≈" without a tolerance, or another relation with one, or one that is
+            not finite.
 
     Example:
         >>> vh.check("the mean of the draws is μ", draws.mean(), 0.35, atol=0.001)
@@ -41,7 +42,8 @@ def check(claim: str, left: Any, right: Any, *, atol: float = 0.0, rtol: float =
     """
     expect(relation in _RELATIONS, f"relation: expected one of {', '.join(_RELATIONS)}, got {relation!r}.")
     is_near = relation == "≈"
-    expect(is_near == (atol > 0 or rtol > 0), f"expected atol or rtol with ≈ and only there, got {atol:g}, {rtol:g}.")
+    fits = is_near == (atol > 0 or rtol > 0) and math.isfinite(atol + rtol)
+    expect(fits, f"expected a finite atol or rtol with ≈ and only there, got {atol:g}, {rtol:g}.")
     is_whole = all(np.issubdtype(np.asarray(side).dtype, np.integer) for side in (left, right))
     left, right = np.broadcast_arrays(np.asarray(left, float), np.asarray(right, float))
     expect(left.size > 0, f"{claim}: expected at least one number on each side, got an empty array.")

@@ -36,6 +36,7 @@ class Symptoms:
 
     def __init__(self, model: VAE, train: np.ndarray, test: np.ndarray, seed: int):
         self.model, self.train, self.seed = model, train, seed
+        self._noise = keras.random.SeedGenerator(seed)
         random = np.random.default_rng(seed)  # a set may be sorted by class, and its first images are no fair sample
         self.some_train, self.test = (part[random.permutation(len(part))[:_MOST]] for part in (train, test))
         self.is_gaussian = model.likelihood_name == "gaussian"
@@ -57,7 +58,9 @@ class Symptoms:
         self._look = look
 
     def look(self, x: np.ndarray, training: bool = False) -> _Pass:
-        with self.model.using(keras.random.SeedGenerator(self.seed), training):
+        # The same noise each time: what differs is what is looked at.
+        self._noise.state.assign(keras.random.SeedGenerator(self.seed).state)
+        with self.model.using(self._noise, training):
             parts = [self._look(tf.constant(x[i : i + 250]), training) for i in range(0, len(x), 250)]
         return _Pass(*(np.concatenate([part.numpy() for part in each]) for each in zip(*parts, strict=True)))
 
@@ -75,10 +78,6 @@ class Symptoms:
         """One z for each test image [n, J]."""
         noise = np.random.default_rng(self.seed).normal(size=self.tested.mean.shape)
         return self.tested.mean + self.tested.std * noise
-
-    @functools.cached_property
-    def is_finite(self) -> bool:
-        return self.not_finite() == 0
 
     # --- the measures ---
 

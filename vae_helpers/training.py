@@ -183,7 +183,7 @@ class ObjectiveTrainer(keras.Model):
             # Under a distribution strategy Keras looks at a batch before it trains: that is no epoch of `vh.batches`.
             before = counter.numpy()
             ours.append(keras.callbacks.LambdaCallback(on_train_begin=lambda logs: counter.assign(before)))
-        self._initial_epoch = None  # from where an earlier call went on; `Resume` says it anew
+        self._initial_epoch = None  # Keras's own: from where an earlier call went on; `Resume` says it anew
         if verbose == "auto":
             ours, verbose = [*ours, TrainingTable()], 0
         return super().fit(x, y, batch_size, epochs, verbose, [*own, *ours], **kwargs)
@@ -254,7 +254,10 @@ class ObjectiveTrainer(keras.Model):
     # --- what is trained on ------------------------------------------------------------------------------------
 
     def _looked_at(self, call: str, x, y=None, sample_weight=None, class_weight=None, **_) -> tuple:
-        """Images and labels in whatever container Keras takes, watched; images that `vh.batches` makes need none."""
+        """Images and labels in whatever container Keras takes, watched; images that `vh.batches` makes need none.
+
+        `call` is what the user wrote, for an error; its {} becomes ", y" where labels belong.
+        """
         y_is_wanted = self.classes is not None and isinstance(x, (np.ndarray, tf.Tensor))
         given = {"y": None if y_is_wanted else y, "sample_weight": sample_weight, "class_weight": class_weight}
         given = ", ".join(name for name, value in given.items() if value is not None)
@@ -359,6 +362,7 @@ class ObjectiveTrainer(keras.Model):
         settings = {"optimizer": self.optimizer, "objective": self.objective, "samples": self.samples}
         settings["steps_per_execution"] = "auto" if self._chooses_steps else self.steps_per_execution
         try:
+            # Registered names read package>name.
             expect(">" in keras.saving.get_registered_name(self.objective), "It is not registered: nobody finds it.")
             return keras.saving.serialize_keras_object(settings)
         except (AttributeError, TypeError, ValueError):  # the first: it has no name
