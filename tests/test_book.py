@@ -230,3 +230,11 @@ def test_every_test_that_the_book_names_exists():
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "book" / "testing.md").read_text("utf-8")))
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py"))
     assert len(named) > 40 and [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
+def test_what_the_tools_are_said_to_print_is_what_they_printed():
+    """On the README and on the package's page; chapter 7 printed it."""
+    printed = (ROOT / "notebooks" / "07_diagnosis.ipynb").read_text("utf-8")
+    readme = re.search(r"^# (β = .*) …$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    package = re.search(r"^β = .*$", (ROOT / "book" / "package.md").read_text("utf-8"), re.MULTILINE)
+    assert readme[1] in package[0] and package[0] in printed
