@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = "vae_helpers tests tools experiments benchmarks course notebooks/[0-9]*.py"
-MOST_LINES = 2069  # of code in the package: what one chapter alone needs, or a library does as well, is not there
+MOST_LINES = 2070  # of code in the package: what one chapter alone needs, or a library does as well, is not there
 NOTHING = "$(git hash-object -t tree /dev/null)"  # git's name for an empty tree: all lines are new
 # The brackets keep this file from containing what it looks for.
 HOSTS = (

@@ -107,8 +107,9 @@ def checkup(model: VAE, train: np.ndarray, test: np.ndarray, seed: int = 0) -> C
 
 def _as_given(images: np.ndarray, model: VAE, name: str) -> np.ndarray:
     images = np.asarray(images)
-    fits = images.ndim == 4 and images.shape[1:] == tuple(model.image_shape) and len(images) > 0
-    expect(fits, f"{name}: expected an array {['n', *model.image_shape]}, n at least 1, got {list(images.shape)}.")
+    shape, needs = list(images.shape), f"an array {['n', *model.image_shape]}, n at least 1"
+    fits = images.ndim == 4 and shape[1:] == list(model.image_shape) and len(images) > 0
+    expect(fits, f"{name}: expected {needs}, got {shape}; [..., None] adds a channel.")
     return binarize(images, "none") if images.dtype == np.uint8 else images.astype(np.float32, copy=False)
 
 

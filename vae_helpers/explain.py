@@ -25,9 +25,8 @@ from .images import as_model_input
 from .model import VAE, check_vae, unchanged
 
 _GROUPS, _IN_GROUP, _REPEATS = 6, 8, 4  # decoders, posteriors with each, calls at each of them
-_CLOSE = 0.03  # relative: how near a factor must be to a known one
+_near = functools.partial(math.isclose, rel_tol=0.03)  # as near as a factor must be to a known one
 _UNEXPLAINED = 0.001  # share of the variance, beside that of noise, above which a term is not the one it was taken for
-_near = functools.partial(math.isclose, rel_tol=_CLOSE)
 _FAR = 300.0  # a mean so far away that the KL, however small its weight, shows above the rounding of the rest
 _SIGMAS = 0.01, 0.2, 1.5  # where the noise is looked at: twice where the decoder is a straight line, once where not
 _SHRINKS = 0.6, 1.5  # between these powers of σ² the noise shrinks as it should
@@ -149,7 +148,8 @@ def _caller(loss: Callable, model: VAE) -> Callable[[tf.Tensor], float]:
             returned = loss(model, x)
             result = np.asarray(returned, np.float64)
         except Exception as error:
-            raise ValueError(f"The loss raised {type(error).__name__}, called as loss(model, x): {error}") from error
+            got = f"The loss raised {type(error).__name__}, called as loss(model, x): {error}"
+            raise ValueError(f"{got}. Section 7.2 of the book has a loss to copy, for networks of your own.") from error
         one = result.size > 0 and not isinstance(returned, (tuple, list, type(None)))
         expect(one, f"The loss returned nothing to average: expected a number or an array, got {type(returned)}.")
         expect(np.isfinite(result).all(), "The loss is not finite (NaN or ∞) at moderate outputs of the networks.")

@@ -189,6 +189,6 @@ def _check_networks(encoder, decoder, likelihood: Likelihood, inputs: int) -> tu
     # Of a model inside it cannot be told what follows.
     last = next((layer for layer in reversed(decoder.layers) if {"activation", "layers"} & {*dir(layer)}), None)
     if getattr(last, "activation", keras.activations.linear) is not keras.activations.linear:
-        ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer,"
-        warnings.warn(f"{ends} for logits, or the means and log-variances of a Gaussian.", stacklevel=3)
+        ends = f"The decoder ends in the activation {last.activation.__name__!r}: expected a linear layer, for logits"
+        warnings.warn(f"{ends} or a Gaussian's means and log-variances; section 7.2 wraps yours.", stacklevel=3)
     return images[1:], latent_dim
