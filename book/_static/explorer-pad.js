@@ -40,7 +40,7 @@ const PAD_HTML = `
     <div>
       <dt>Reconstruction</dt>
       <dd><strong class="reconstruction"></strong></dd>
-      <dd>How well the decoder brings your pixels back, averaged over nine points of the cloud. 0 would be perfect.</dd>
+      <dd>How well the decoder brings your pixels back, averaged over nine points of the cloud. Closer to 0 is better.</dd>
     </div>
     <div>
       <dt>minus KL</dt>
