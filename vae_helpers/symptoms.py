@@ -90,9 +90,11 @@ class Symptoms:
         return 1 - float(np.nan_to_num(self.high, nan=1.0))
 
     def wrong_kind(self) -> float:
+        """The share of pixels that are grey, for the Bernoulli; for the others 1 if none is, else 0."""
         return self.grey if self.model.likelihood_name == "bernoulli" else float(self.grey == 0)
 
     def not_finite(self) -> float:
+        """The share of weights, and of what a look gives, that hold a NaN or an infinity."""
         return float(np.mean([not np.isfinite(part).all() for part in (*self.model.get_weights(), *self.tested)]))
 
     def below_average_image(self) -> float:
@@ -110,10 +112,12 @@ class Symptoms:
         return float(tf.reduce_mean(scores)) - float(self.tested.elbo.mean())
 
     def inverted(self) -> float:
+        """By how much inverted test images score higher than the images themselves."""
         some = self.test[:1000]
         return float(self.look(self.low + self.high - some).elbo.mean() - self.tested.elbo[: len(some)].mean())
 
     def encoder_wavers(self) -> float:
+        """By how many σ the means of an image differ between two calls."""
         moved = self.look(self.test[:1000]).mean - self.tested.mean[:1000]
         return float(np.sqrt(np.mean((moved / self.tested.std[:1000]) ** 2)))
 
@@ -125,12 +129,15 @@ class Symptoms:
         return float(np.sqrt(np.mean((moved / self.tested.std[: len(some)]) ** 2)))
 
     def training_mode(self) -> float:
+        """By how much the bound rises with the networks in training mode."""
         return float(self.look(self.test[:2000], training=True).elbo.mean() - self.tested.elbo[:2000].mean())
 
     def unused(self) -> float:
+        """The share of latent dimensions that carry nothing."""
         return float(np.mean(~self.used))
 
     def concentrated(self) -> float | None:
+        """The share of the KL that one dimension carries."""
         if self.model.latent_dim < 4 or not self.used.any():
             return None
         mean, std = self.tested.mean, self.tested.std
@@ -143,6 +150,8 @@ class Symptoms:
         return float(np.stack([(means >= 0).mean(axis=0), (means <= 0).mean(axis=0)]).max(initial=0.0))
 
     def never_narrow(self) -> float:
+        """The largest share of test images, over dimensions, whose σ is 1 or more."""
+        # A ReLU before log σ² makes σ exactly 1, but for rounding.
         return float((self.tested.std[:, self.used] >= 1 - 1e-4).mean(axis=0).max(initial=0.0))
 
     def stuck_scales(self) -> float:
@@ -192,13 +201,16 @@ class Symptoms:
         return float((worse - nearest(others, reference)) / unrelated)
 
     def overfit(self) -> float:
+        """By how much training images score higher than test images."""
         return float(self.look(self.some_train).elbo.mean() - self.tested.elbo.mean())
 
     def leaked(self) -> float:
+        """The share of test images that stand in the training set, byte for byte."""
         seen = {hash(image.tobytes()) for image in self.train}
         return float(np.mean([hash(image.tobytes()) in seen for image in self.test]))
 
     def already_squashed(self) -> float | None:
+        """The share of logits that lie in [0, 1], as probabilities would."""
         outputs = self.tested.outputs
         return None if self.is_gaussian else float(np.mean((outputs >= 0) & (outputs <= 1)))
 
@@ -207,15 +219,19 @@ class Symptoms:
         return None if self.is_gaussian else float(np.mean(self.tested.outputs > 16.6))
 
     def pixel_scale(self) -> float | None:
+        """The mean σ of a Gaussian's pixels."""
         return float(np.mean(self.tested.spread)) if self.is_gaussian else None
 
     def pixel_floor(self) -> float | None:
+        """The share of pixels whose σ stands at its smallest, one grey level (with 5% for rounding)."""
         return float(np.mean(self.tested.spread < 1.05 / 255)) if self.is_gaussian else None
 
     def positive_density(self) -> float | None:
+        """The share of images whose bound is above zero: a density may be, a probability may not."""
         return None if self.model.likelihood_name == "bernoulli" else float(np.mean(self.tested.elbo > 0))
 
     def inference_gap(self) -> float:
+        """The nats between the bound and log p(x), by 100 draws of 200 test images."""
         if self.outside() > 0:
             return math.nan
         some = self.test[:200]
