@@ -168,7 +168,7 @@ def main(arguments: Sequence[str]) -> str | None:
         points = sum(one.points for one in asked)
         print(f"{source.stem}: {len(asked)} questions, {points} points")
     print(f"In {BUILT.relative_to(ROOT)}:")
-    print("  student/   what students get: labN.ipynb; of lab 4 the zip, which holds its modules too")
+    print("  student/   labN.ipynb, and with its modules labN.zip")
     print("  lecturer/  the same with solutions")
     print("  grader/    the hidden tests; make grade uses them")
     return None

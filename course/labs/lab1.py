@@ -271,7 +271,7 @@ def test_standard_error(kl_by_samples):
 # %% [markdown]
 # ## A tiny model
 #
-# It is another than chapter 1's. From here on there is one code $z$ with the prior $\mathcal N(0, 1)$, and an image $x$ of six pixels, each 0 or 1. The decoder is a network with two hidden units. It returns a logit $\ell_d$ for each pixel, so that
+# This one is not the tiny model of chapter 1. From here on there is one code $z$ with the prior $\mathcal N(0, 1)$, and an image $x$ of six pixels, each 0 or 1. The decoder is a network with two hidden units. It returns a logit $\ell_d$ for each pixel, so that
 #
 # $$\log p(x \mid z) = \sum_{d=1}^{6} \left(x_d \ell_d - \log(1 + e^{\ell_d})\right).$$
 #
